@@ -18,6 +18,22 @@ def watts(value_w: float, digits: int = 4) -> str:
     return f"{number(value_w / 1e3, digits)} kW" if abs(value_w) >= 1e3 else f"{number(value_w, digits)} W"
 
 
+def percent(value_frac: float) -> str:
+    """A share, for example ``71 %``; what rounding alone leaves is none, and what is not all is not ``100 %``.
+
+    Below a tenth it has two digits, and within a hundredth of the whole as many as tell it from that.
+    """
+    near_frac = abs(abs(value_frac) - 1)
+    if _PROVEN_FRAC <= abs(value_frac) < 0.1:
+        return f"{value_frac * 100:.2g} %"
+    digits = ceil(-log10(100 * near_frac)) if _PROVEN_FRAC <= near_frac < 0.01 else 0
+    return f"{value_frac * 100:.{digits}f} %"
+
+
+_PROVEN_FRAC = 1e-6
+"""Shares below it are those that rounding leaves."""
+
+
 def rounded_up(value: float, digits: int = 6) -> float:
     """The least number of so many digits that is not below a value."""
     step = 10.0 ** (floor(log10(value)) + 1 - digits) if value > 0 else 1.0

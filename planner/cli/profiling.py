@@ -10,6 +10,7 @@ import typer
 
 from planner.cli.terminal import Quiet, note, progress
 from planner.errors import BadInput
+from workloads.counts import percent
 
 if TYPE_CHECKING:
     from hw_catalog.profiler import Subject
@@ -82,7 +83,7 @@ def _measured(bench: "Bench", subject: "Subject", out: Path, resume: bool, quiet
         )
     spread = sorted(reading.spread_ratio for reading in found.values())
     said = "; ".join(f"{name} {before[name]:g} before, {value:g} after" for name, value in bench.state().items())
-    remark = f"median spread {100 * spread[len(spread) // 2]:.1f} %, largest {100 * spread[-1]:.1f} %"
+    remark = f"median spread {percent(spread[len(spread) // 2])}, largest {percent(spread[-1])}"
     remark += f"; {said}" if said else ""
     date = datetime.now(tz=UTC).date().isoformat()
     made = composed(subject, device, found, date=date, note=remark)

@@ -20,7 +20,7 @@ from planner.results.difference import Diff, Move
 from planner.results.failings import failures
 from planner.results.plan import CandidatePlan, Totals
 from planner.scenario import Scenario
-from workloads.counts import number
+from workloads.counts import number, percent
 
 Progress = Callable[[str, float], None]
 
@@ -127,8 +127,8 @@ class _Comparison:
     def _too_busy(self, stands: CandidatePlan) -> tuple[str, ...]:
         """Pools that would be planned fuller than in either plan."""
         return tuple(
-            f"{p.spec.name} would be planned at {100 * max(p.load_frac, p.kv_load_frac):.0f} %, the plans allow "
-            f"{100 * self._limits[p.spec.role]:.0f} %"
+            f"{p.spec.name} would be planned at {percent(max(p.load_frac, p.kv_load_frac))}, the plans allow "
+            f"{percent(self._limits[p.spec.role])}"
             for p in stands.pools
             if p.load_frac > self._limits[p.spec.role] * (1 + CLOSE_FRAC) or p.kv_load_frac > 1 + CLOSE_FRAC
         )

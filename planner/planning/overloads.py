@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from planner.capacity.envelope import Option
 from planner.results.plan import CandidatePlan, Pool
+from workloads.counts import percent
 
 FUZZ_FRAC = 1e-6
 """Share of a budget that rounding may take: a solver's rows hold to no more."""
@@ -17,7 +18,7 @@ def overloads(candidate: CandidatePlan, least: Mapping[str, Option]) -> tuple[st
         least: name -> the option with the least work that its requests can take.
     """
     return tuple(
-        f"{pool.spec.name} would be planned at {100 * share:.0f} % of what it can carry at most"
+        f"{pool.spec.name} would be planned at {percent(share)} of what it can carry at most"
         for pool in candidate.pools
         if (share := _least_share(pool, least[pool.spec.name])) > 1 + FUZZ_FRAC
     )

@@ -14,7 +14,7 @@ from planner.results.row import DomainUse, RowSeries, RowTrial
 from planner.simulator.rows.load import Weeks
 from planner.simulator.rows.metrics import largest_rise_w, losses, throughput_loss_frac
 from planner.simulator.rows.rows import Floor, Keep, RowCase, RowRun, run_rows
-from workloads.counts import plural
+from workloads.counts import percent, plural
 
 Floats = NDArray[np.floating]
 Progress = Callable[[str, float], None]
@@ -129,7 +129,7 @@ class RowLab:
         lost = dict(losses(weeks, self.free, q.floor))
         brakes = sum(r.brakes for r in weeks)
         fails = [f"{plural(brakes, 'brake')}"] if brakes else []
-        fails += [f"{k} +{100 * v:.1f} %" for k, v in lost.items() if v > q.limits_frac[k]]
+        fails += [f"{k} +{percent(v)}" for k, v in lost.items() if v > q.limits_frac[k]]
         return RowTrial(
             machines=n, ratio=n / q.provisioned_machines, peak_frac=float(watts.max()), brakes=brakes,
             brake_s=sum(r.brake_s for r in weeks), above_s=sum(r.above_s for r in weeks),

@@ -25,7 +25,7 @@ from planner.scenario.power import PowerSection
 from planner.simulator.rows.load import WeeklyLoad, interleaved
 from planner.simulator.rows.rows import Floor
 from planner.simulator.rows.servers import Kind
-from workloads.counts import plural
+from workloads.counts import percent, plural
 
 Ints = NDArray[np.int64]
 Progress = Callable[[str, float], None]
@@ -159,8 +159,8 @@ def _low_priority_fracs(tenants: Sequence[Tenant], asked: PowerSection) -> tuple
 def _low_words(tenants: Sequence[Tenant], fracs: Sequence[float]) -> str:
     """Which machines serve low priority."""
     if len(tenants) == 1:
-        return f"{100 * fracs[0]:.0f} % of the machines serve low priority"
-    each = ", ".join(f"{100 * frac:.0f} % of those of {t.model}" for t, frac in zip(tenants, fracs, strict=True))
+        return f"{percent(fracs[0])} of the machines serve low priority"
+    each = ", ".join(f"{percent(frac)} of those of {t.model}" for t, frac in zip(tenants, fracs, strict=True))
     return f"low priority, compared across models, is served by {each}"
 
 

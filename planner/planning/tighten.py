@@ -13,6 +13,7 @@ from planner.results.evidence import Evidence, Judgement, Verdict
 from planner.results.plan import CandidatePlan, Pool, Totals
 from planner.scenario.objectives import Headroom, Objective
 from solvers.allocation import Reason, Termination
+from workloads.counts import percent
 from workloads.slo import Metric, Unit
 
 SMALLEST_STEP = 0.97
@@ -74,7 +75,7 @@ def excess(judgement: Judgement, drawn_w: float | None) -> tuple[str, ...]:
         return ()
     return (
         f"budgets.expected_power_w: {use.mean_w:,.0f} W on average in simulation, "
-        f"{100 * (use.mean_w / drawn_w - 1):.1f} % above {drawn_w:,.0f} W",
+        f"{percent(use.mean_w / drawn_w - 1)} above {drawn_w:,.0f} W",
     )
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns, section
-from planner.report.words import dollars, percent, seconds
+from planner.report.words import dollars, seconds
 from planner.results.availability import Availability, Nine, Outage
 from planner.results.fleet import FleetPlan
-from workloads.counts import number, plural, watts
+from workloads.counts import number, percent, plural, watts
 
 NOT_REACHED = "no number of machines"
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from planner.report.interactivity import of_choices
 from planner.report.money import NONE
 from planner.report.page import Lines, Section, Table, columns, section
-from planner.report.words import dollars, percent, valued
+from planner.report.words import dollars, valued
 from planner.results.choice import Choice, Standing
 from planner.results.evidence import ValidatedPlan
 from planner.scenario.objectives import IN_JOULES, Objective
 from planner.scenario.policy_section import SPLIT
-from workloads.counts import number, watts
+from workloads.counts import number, percent, watts
 
 _KEYS = "model.dtype, model.kv_dtype, model.engine or policy.name"
 
@@ -58,7 +58,7 @@ def best_others(plan: ValidatedPlan, where: str = "") -> tuple[str, ...]:
 
 
 def _other(plan: ValidatedPlan, row: Choice) -> str:
-    """A row in a sentence: what it comes to, what speaks for that, and in what it is not as the plan.
+    """A row in a sentence: what it comes to, in what it is not as the plan, and what speaks for it.
 
     What the question does not allow is named first of what differs.
     """
@@ -75,7 +75,7 @@ def _other(plan: ValidatedPlan, row: Choice) -> str:
     if mine:
         parts = _unlike(mine, row) or parts
     words = [parts.pop(kept_out), *parts.values()] if kept_out in parts else list(parts.values())
-    return f"{value}, {_seen(row)}{', not allowed' if kept_out else ''}: {', '.join(words)}"
+    return f"{value} with {', '.join(words)} ({_seen(row)}{', not allowed' if kept_out else ''})"
 
 
 def _unlike(mine: Choice, row: Choice) -> dict[str, str]:

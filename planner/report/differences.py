@@ -9,11 +9,11 @@ from planner.report.page import Block, Cell, Lines, Page, Section, Table, Tile, 
 from planner.report.plans import reasons
 from planner.report.schedule_words import J_PER_KWH
 from planner.report.screen import Screen, rows_part
-from planner.report.words import amount, dollars, percent, planned_load
+from planner.report.words import amount, dollars, planned_load
 from planner.results.difference import Change, Diff, Move, Purchase
 from planner.results.evidence import Evidence
 from planner.schedules.compare import ScheduleDiff
-from workloads.counts import number, plural, watts
+from workloads.counts import number, percent, plural, watts
 
 _SIGNS = {"+": "add", "-": "remove", "~": "change", "=": ""}
 _CHECKED = {"simulation": "simulation", "envelope": "planned load"}

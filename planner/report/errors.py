@@ -10,8 +10,8 @@ from planner.accuracy.calibrate import Calibration, Factor
 from planner.accuracy.table import Accuracy, ErrorGroup, ErrorTotal, PublishedError
 from planner.report.rich import bullets, listed
 from planner.report.scatters import ALL, answer
-from planner.report.words import bias, percent
-from workloads.counts import plural
+from planner.report.words import bias
+from workloads.counts import percent, plural
 
 _SHOWN = 12
 """Reasons for exclusion that are spelled out; ``--json`` has every row."""

@@ -6,12 +6,12 @@ from planner.report.html.charts import latencies, over_time
 from planner.report.html.drawings import margin
 from planner.report.money import longest_gap
 from planner.report.page import Cell, Chip, Lines, Section, Table, Tone, columns, section
-from planner.report.words import amount, percent, rate, seconds, short_metric
+from planner.report.words import amount, rate, seconds, short_metric
 from planner.results.cells import Pooled
 from planner.results.evidence import Evidence, Judgement, Verdict
 from planner.results.picture import Picture
 from planner.results.plan import CandidatePlan
-from workloads.counts import number, plural
+from workloads.counts import number, percent, plural
 from workloads.slo import Metric, Unit
 
 _TONES = {Verdict.MET: Tone.GOOD, Verdict.MISSED: Tone.BAD, Verdict.UNDECIDED: Tone.OPEN}
@@ -95,7 +95,7 @@ def served_how(judgement: Judgement) -> Iterator[str]:
         yield f"Failures: requests were lost with a machine and served again {judgement.restarted:,} times."
     yield (
         f"Goodput: {rate(judgement.goodput_req_per_s)} met every objective jointly "
-        f"({judgement.attainment_frac * 100:.1f} %{longest_gap(judgement)}); "
+        f"({percent(judgement.attainment_frac)}{longest_gap(judgement)}); "
         f"{number(round(judgement.output_tokens_per_s))} output tokens/s."
     )
     yield from _stalls(judgement)

@@ -7,13 +7,13 @@ from math import isinf
 from planner.report.money import NONE, longest_gap
 from planner.report.page import Tile
 from planner.report.power import energy_tile
-from planner.report.words import dollars, objective_words, percent, rate, spares_down
+from planner.report.words import dollars, objective_words, rate, spares_down
 from planner.results.bill import MONTH_H
 from planner.results.billed import billed_frac
 from planner.results.choice import Choice, per_million
 from planner.results.evidence import Judgement, Margin
 from planner.results.plan import CandidatePlan
-from workloads.counts import number, plural, watts
+from workloads.counts import number, percent, plural, watts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +215,7 @@ def tiles(
     yield from figure_tiles(found, margin)
     yield from energy_tile(judgement, candidate.totals)
     yield Tile(label="Goodput", value=rate(judgement.goodput_req_per_s),
-               note=f"{100 * judgement.attainment_frac:.1f} % each met all{longest_gap(judgement)}")  # fmt: skip
+               note=f"{percent(judgement.attainment_frac)} each met all{longest_gap(judgement)}")  # fmt: skip
     if judgement.evidence:
         tightest = max(judgement.evidence, key=lambda e: e.used_ratio)
         used = "out of bounds" if isinf(tightest.high) else f"{percent(tightest.used_ratio)} of its limit"

@@ -19,17 +19,7 @@ from planner.report.plans import again, no_plan_page, plan_page, pools_table, re
 from planner.report.rows import row_line, row_section, row_tile, standing_words
 from planner.report.screen import Part, Screen, more, rows_part, warned
 from planner.report.sources import sources
-from planner.report.words import (
-    budget,
-    dollars,
-    gap_words,
-    limit_words,
-    percent,
-    raised,
-    rate,
-    spares_down,
-    valued,
-)
+from planner.report.words import budget, dollars, gap_words, limit_words, raised, rate, spares_down, valued
 from planner.results.choice import priced
 from planner.results.evidence import Evidence, Margin, ValidatedPlan, Verdict
 from planner.results.fleet import FleetPlan, FleetSimulation, NoFleetPlan, machines_of, together
@@ -38,7 +28,7 @@ from planner.results.plan import CandidatePlan
 from planner.results.shortfall import Shortfall
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Objective
-from workloads.counts import number, plural, watts
+from workloads.counts import number, percent, plural, watts
 
 _FIRST = 4
 """Reasons that a headline names."""

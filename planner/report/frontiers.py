@@ -7,11 +7,11 @@ from planner.report.html.charts import line, short
 from planner.report.interactivity import of_frontier
 from planner.report.page import Chart, Lines, Page, Picker, Section, Table, Tile, columns
 from planner.report.plans import again
-from planner.report.words import OVER_TIME, percent, valued
+from planner.report.words import OVER_TIME, valued
 from planner.results.frontier import Design, Frontier
-from workloads.counts import number, plural
+from workloads.counts import number, percent, plural
 
-_UNITS = {"cost": "usd", "power": "w", "machines": "number", "throughput": "req/s", "energy": "w", "carbon": "g/h"}
+_UNITS = {"cost": "usd/h", "power": "w", "machines": "number", "throughput": "req/s", "energy": "w", "carbon": "g/h"}
 _LABELS = {
     "cost": "cost per hour", "power": "rated power", "machines": "machines", "throughput": "throughput",
     "energy": "expected power", "carbon": "CO2 per hour",
@@ -20,6 +20,8 @@ _LABELS = {
 _TOTALS = {"cost": "usd", "energy": "kWh", "carbon": "kg"}
 """Axes that count all hours of schedules -> their units."""
 _BUDGETS = {"cost": "cost_usd_per_h", "power": "power_w", "machines": "machines", "energy": "expected_power_w"}
+_DIGITS = 9
+"""Of a value on a chart, so that it reads as in the table beside it."""
 _BENT = 0.05
 """Share of both axes by which a point must lie off the line through the ends to be called a knee."""
 
@@ -174,9 +176,9 @@ def _scatter(front: Frontier) -> Chart:
     for label, wanted, hue in (("efficient", True, 0), ("dominated", False, 1)):
         mine = [d for d in ordered if d.efficient is wanted]
         if mine:
-            made = line(label, short([d.values[front.y] for d in mine]), hue)
+            made = line(label, short([d.values[front.y] for d in mine], _DIGITS), hue)
             more = {"dots": True, "stepped": True} if wanted else {"points": 8, "hollow": True}
-            series.append({**made, "x": short([d.values[front.x] for d in mine]), **more})
+            series.append({**made, "x": short([d.values[front.x] for d in mine], _DIGITS), **more})
     efficient = [d for d in ordered if d.efficient]
     bend = knee([(d.values[front.x], d.values[front.y]) for d in efficient])
     budgets = front.scenario.budget()

@@ -109,7 +109,7 @@ def _frontier(rows: Sequence[Row], name: str) -> Chart:
         if points:
             drawn_as = _line(made.name, [y for _, y in points])
             series.append({**drawn_as, "x": short([x for x, _ in points]), "dots": True, "stepped": len(points) > 1})
-    spec = {"series": series, "xUnit": "usd", "xLabel": "price, USD/h", "yUnit": "kW", "height": 340}
+    spec = {"series": series, "xUnit": "usd/h", "xLabel": "price, USD/h", "yUnit": "kW", "height": 340}
     note = "power in kW over price in USD/h of the clusters of each design that hold 70 req/s and are beaten in neither"
     return Chart(name=f"frontier-{name}", title="Frontier for 70 req/s", spec=spec, note=note, whole=True)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from planner.perf.layout import Role
 from planner.report.choices import split_words
 from planner.report.power import rated_words
-from planner.report.words import dollars, percent, policy_words, rate, valued
+from planner.report.words import dollars, policy_words, rate, valued
 from planner.results.choice import Standing
 from planner.results.evidence import ValidatedPlan
 from planner.results.plan import CandidatePlan, Pool
@@ -14,7 +14,7 @@ from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Objective
 from planner.scenario.sections import Catalog
-from workloads.counts import number, plural, watts
+from workloads.counts import number, percent, plural, watts
 
 _ROLES = {Role.PREFILL: " (prefill)", Role.DECODE: " (decode)", Role.MIXED: ""}
 _MOST_TYPES = 6

@@ -14,9 +14,8 @@ from hw_catalog.profile_files import ProfileListing
 from hw_catalog.profiles import KernelProfile
 from hw_catalog.provenance import Provenance
 from planner.report.rich import listed
-from planner.report.words import percent
 from planner.resolve.sized import Sized
-from workloads.counts import number, plural, watts
+from workloads.counts import number, percent, plural, watts
 
 _GIB = 2.0**30
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from planner.report.page import Cell, Chip, Table, Tile, columns
 from planner.report.schedule_words import J_PER_KWH
-from planner.report.words import percent, valued
+from planner.report.words import valued
 from planner.results.sweep import Outcome, OverTime
-from workloads.counts import number, plural, watts
+from workloads.counts import number, percent, plural, watts
 
 Read = Callable[[Outcome], float | None]
 

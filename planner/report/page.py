@@ -93,6 +93,7 @@ class Table:
         folded: a heading under which the table is folded away; empty shows it. A terminal shows
             the heading alone where the section is not asked for by name.
         ruled: a line below the headings on a terminal.
+        apart: an empty line before it on a first screen.
     """
 
     kind: ClassVar[str] = "table"
@@ -101,6 +102,7 @@ class Table:
     caption: str = ""
     folded: str = ""
     ruled: bool = True
+    apart: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

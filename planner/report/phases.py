@@ -7,14 +7,13 @@ from planner.report.html.cluster import colour
 from planner.report.html.drawings import stacked
 from planner.report.money import NONE
 from planner.report.page import Block, Drawing, Lines, Section, Table, columns, section
-from planner.report.words import percent
 from planner.results.billed import billed_frac
 from planner.results.choice import per_million
 from planner.results.evidence import Judgement
 from planner.results.picture import Bought, Picture
 from planner.results.plan import CandidatePlan, Pool
 from planner.results.use import PoolUse
-from workloads.counts import number
+from workloads.counts import number, percent
 
 
 def phases(candidate: CandidatePlan, judgement: Judgement, picture: Picture | None) -> Iterator[Section]:

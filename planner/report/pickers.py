@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from planner.report import over_time_sweeps
 from planner.report.headlines import machine_words
 from planner.report.page import Picker, Tile
-from planner.report.words import dollars, objective_words, percent, rate
+from planner.report.words import dollars, objective_words, rate
 from planner.results.sweep import VALIDATED, Outcome, Point, WhatIf
-from workloads.counts import number, plural, watts
+from workloads.counts import number, percent, plural, watts
 
 
 def picker(sweep: WhatIf) -> Picker:

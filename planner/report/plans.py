@@ -27,7 +27,7 @@ from planner.report.power import expected_words, layout_words, powered
 from planner.report.rows import row_section, row_tile, standing_words
 from planner.report.screen import Screen, facts, more, objectives_part, pools_part, rows_part, warned
 from planner.report.sources import refused, sources
-from planner.report.words import budget, dollars, limit_words, peak_words, percent, planned_load, policy_words, raised
+from planner.report.words import budget, dollars, limit_words, peak_words, planned_load, policy_words, raised
 from planner.results.choice import Choice, priced
 from planner.results.evidence import Excuse, Judgement, NoPlan, ValidatedPlan
 from planner.results.picture import Picture
@@ -35,7 +35,7 @@ from planner.results.plan import CandidatePlan
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import Budgets, Headroom
-from workloads.counts import number, plural, watts
+from workloads.counts import number, percent, plural, watts
 
 _PROVEN_FRAC = 1e-6
 _FAILS = 4

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from planner.perf.layout import InstanceSpec
 from planner.report.page import Lines, Section, Table, Tile, columns, section
 from planner.report.rows import OVER_RATING_FRAC
-from planner.report.words import carbon, dollars, percent
+from planner.report.words import carbon, dollars
 from planner.results.evidence import Judgement
 from planner.results.plan import CandidatePlan, Totals
 from planner.results.use import PowerUse
 from planner.scenario import Scenario
-from workloads.counts import number, watts
+from workloads.counts import number, percent, watts
 
 PEAKS = (
     "A simulated board never draws more than its rating; readings of one second do: 434 W of an A100 rated 400 W "

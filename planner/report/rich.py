@@ -76,7 +76,7 @@ def _titled(title: str, *blocks: Block, named: bool = False) -> list[RenderableT
 
 def _spaced(block: Block) -> Iterator[RenderableType]:
     """A block of a first screen, an empty line before all but sentences."""
-    if not isinstance(block, Lines) and not (isinstance(block, Pairs) and not block.apart):
+    if not isinstance(block, Lines) and not (isinstance(block, Pairs | Table) and not block.apart):
         yield Text()
     yield from _block(block, named=False)
 

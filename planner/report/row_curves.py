@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from planner.report.html.charts import line, short
 from planner.report.html.drawings import bar
 from planner.report.page import Chart, Table, columns
-from planner.report.words import percent
 from planner.results.row import CappedUse, RowSeries, RowStudy
-from workloads.counts import number, plural, watts
+from workloads.counts import number, percent, plural, watts
 
 _H_S = 3600.0
 

@@ -6,9 +6,8 @@ from planner.report.html.charts import line, short
 from planner.report.html.drawings import bar
 from planner.report.page import Cell, Chart, Chip, Lines, Section, Table, Tile, Tone, columns, section
 from planner.report.row_curves import capped_table, curves, levels
-from planner.report.words import percent
 from planner.results.row import RowStudy, RowTrial
-from workloads.counts import number, plural, watts
+from workloads.counts import number, percent, plural, watts
 
 OVER_RATING_FRAC = 34.0 / 400.0
 """By which a reading of one second passed a board's rating: an A100 of 400 W read 434 W (Qwen3-14B, vLLM 0.10, one run,

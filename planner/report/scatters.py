@@ -8,8 +8,8 @@ from hw_catalog.bands import INSIDE_FRAC
 from planner.accuracy.table import Accuracy, ComparedValue, ErrorTotal
 from planner.report.html.charts import line, short
 from planner.report.page import Chart, Lines, Page, Section, Table, Tile, columns
-from planner.report.words import bias, percent
-from workloads.counts import number, plural
+from planner.report.words import bias
+from workloads.counts import number, percent, plural
 
 METRICS = {
     "ttft_mean_s": ("time to first token, mean", "s"),

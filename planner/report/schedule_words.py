@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
-from planner.report.words import percent
+from planner.perf.layout import Role
 from planner.results.evidence import Verdict
-from planner.results.schedule import FixedFleet, OneKnob, Spent
+from planner.results.schedule import Epoch, FixedFleet, OneKnob, Spent
 from planner.results.timetable import Served, Timetable, Tried, watts_ratios, way_words
-from workloads.counts import number, plural, watts
+from planner.scenario import Scenario
+from planner.scenario.fleet import Fleet
+from workloads.counts import number, percent, plural, watts
 
 _BARS = " ▁▂▃▄▅▆▇█"
 J_PER_KWH = 3.6e6
@@ -15,6 +18,25 @@ _WHOLE = 999.45
 """From here on a tenth more would be told as a whole number."""
 _NAMED = 3
 """Alternatives that are told one by one."""
+
+
+def load_words(epochs: Sequence[Epoch], scenario: Scenario | Fleet) -> str:
+    """What is served: ``epoch peaks of 3.2 to 40 req/s of llama-3.1-70b, azure-conv-2023``; of each model."""
+    several = isinstance(scenario, Fleet)
+    parts = scenario.parts() if isinstance(scenario, Fleet) else {"": scenario}
+    told = []
+    for name, part in parts.items():
+        peaks = [_started(epoch, name if several else None) for epoch in epochs]
+        low, high = number(min(peaks)), number(max(peaks))
+        trace = f", {Path(part.workload.trace).name}" if part.workload.trace else ""
+        told.append(f"{low if low == high else f'{low} to {high}'} req/s of {part.model.name}{trace}")
+    return f"epoch peaks of {'; '.join(told)}"
+
+
+def _started(epoch: Epoch, model: str | None) -> float:
+    """Requests per second of an epoch, of one of several models; one that is split is counted where it starts."""
+    runs = (run for run in epoch.runs if run.spec.role is not Role.DECODE and model in (None, run.model))
+    return sum(sum(run.rate_req_per_s.values()) for run in runs)
 
 
 def spent_words(spent: Spent) -> str:

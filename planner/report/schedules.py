@@ -26,6 +26,7 @@ from planner.report.schedule_words import (
     against_fixed,
     against_one_knob,
     against_the_simulator,
+    load_words,
     served_words,
     spans,
     sparkline,
@@ -35,14 +36,14 @@ from planner.report.schedule_words import (
 )
 from planner.report.screen import Screen, more, rows_part, warned
 from planner.report.served_epochs import SHOWN_ROWS, served_tables
-from planner.report.words import percent, policy_words
+from planner.report.words import policy_words
 from planner.results.precision import Served as Precision
 from planner.results.precision import precision
 from planner.results.schedule import Epoch, Run, Schedule, Spent
 from planner.results.timetable import Timetable
 from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
-from workloads.counts import number, plural
+from workloads.counts import number, percent, plural
 
 _H_S = 3600.0
 _ROW = 24
@@ -68,8 +69,8 @@ def timetable_page(found: Timetable, scenario: Scenario | Fleet, *, edited: bool
     powered = [sum(e.machines.values()) for e in schedule.epochs]
     held = found.valid and bool(found.served)
     verdict = EDITED if edited else "VALIDATED" if held else "NOT VALIDATED"
-    span = _span(days)
-    headline = f"${schedule.cost_usd:,.0f} for {span}, {_range(powered)} {_types(schedule)}"
+    bought = f"{_range(powered)} {_types(schedule)}, for {load_words(schedule.epochs, scenario)}"
+    headline = f"${schedule.cost_usd:,.0f} for {_span(days)}, {bought}"
     about = f"{asked}; least {', then '.join(schedule.aims)}; {_epochs(schedule)}"
     told, timeline = _facts(found, schedule, edited=edited), _timeline(schedule)
     return Page(
@@ -272,7 +273,7 @@ def _charts(schedule: Schedule) -> list[Block]:
         _chart(schedule, "machines", "Machines", "number", "machines powered, by type", [*machines, *top]),
         _chart(schedule, "load", "Load", "req/s", "rate at each epoch's peak, by class", load),
         _chart(schedule, "watts", "Power", "w", "mean draw at the meter", watts),
-        _chart(schedule, "money", "Cost", "usd", "dollars per hour: machines and energy", money),
+        _chart(schedule, "money", "Cost", "usd/h", "dollars per hour: machines and energy", money),
         _chart(schedule, "moved", "Changes", "number", "machines started and stopped between epochs", moved),
     ]
     clocks = _clocks(schedule)

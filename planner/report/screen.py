@@ -10,11 +10,11 @@ from planner.report.folding import folded
 from planner.report.headlines import divided_words
 from planner.report.page import Block, Lines, Pairs, Table
 from planner.report.rows import row_line
-from planner.report.words import amount, is_best, percent, plan_gap, spares_down, valued
+from planner.report.words import amount, is_best, plan_gap, spares_down, valued
 from planner.results.evidence import Evidence, Neighbour, ValidatedPlan, Verdict
 from planner.results.plan import CandidatePlan
 from planner.scenario.objectives import Objective
-from workloads.counts import plural
+from workloads.counts import percent, plural
 
 LINES = 25
 _INDENT = 2
@@ -24,6 +24,7 @@ _TABLE = 2
 _FEWEST = 3
 """Rows of a table that are shown before facts are cut short."""
 _FACT_LINES = 3
+_PREDICTION = " the prediction"
 
 
 def more(sections: str) -> str:
@@ -45,11 +46,20 @@ def facts(plan: ValidatedPlan, where: str = "") -> tuple[tuple[str, str], ...]:
         ("Load margin", _margin(plan)),
         ("Not more" if plan.objective == Objective.THROUGHPUT else "Not less", _not_less(plan)),
         ("Cells", divided_words(plan)),
-        ("Accuracy", "; ".join(plan.accuracy)),
+        ("Accuracy", "; ".join(map(ratios_first, plan.accuracy))),
         *(("" if place else "Alternatives", words) for place, words in enumerate(others)),
         ("Workload", plan.judgement.workload),
     )
     return tuple((name, words) for name, words in told if words)
+
+
+def ratios_first(line: str) -> str:
+    """A line of ``measured_against`` that begins with what was measured, so that the runs are what a cut leaves out."""
+    runs, _, told = line.partition(": ")
+    if _PREDICTION not in told:
+        return line
+    ratios, bracket, rest = told.replace(_PREDICTION, "", 1).rpartition(" (")
+    return f"{ratios}{_PREDICTION}{bracket}{rest}: {runs}"
 
 
 def _margin(plan: ValidatedPlan) -> str:
@@ -144,9 +154,9 @@ class Screen:
         head: the lines that stand above.
         parts: the tables.
         told: facts, the most important first, as many lines of each as there is room for. Facts without a name go on
-            with the one before them; these and what follows them, but for the last of all, have a line only where the
-            others have whole first sentences. Where even one line each is too much, all but the first and the last are
-            left out, from the end.
+            with the one before them; they have a line where the others have one each. What follows them, but for the
+            last of all, has one only where the others have whole first sentences. Where even one line each is too much,
+            all but the first and the last are left out, from the end.
         more: where to read on.
     """
 
@@ -162,6 +172,8 @@ class Screen:
         around = sum(_height(line, width) for line in self.head) + _height(on, width - _INDENT)
         around += sum(part.rows < len(part.places) for part in self.parts)
         left = LINES - around - _TABLE * len(counts)
+        close = left - sum(counts) < len(self.told) - sum(_named(self.told)) and len(counts) > 1
+        left += close * (len(counts) - 1)
         ruled = sum(counts) + sum(_shortened(self.told, LINES, width)[1]) + len(counts) < left
         left -= ruled * len(counts)
         room = left - sum(_lines(count, _FEWEST) for count in counts)
@@ -169,7 +181,8 @@ class Screen:
         shortened, heights = _shortened(self.told, room - apart, width)
         left, used = left - apart, sum(heights)
         shown = _shared(counts, left - used)
-        tables = [block for part, rows in zip(self.parts, shown, strict=True) for block in _cut(part, rows, ruled)]
+        parts = enumerate(zip(self.parts, shown, strict=True))
+        tables = [block for at, (part, rows) in parts for block in _cut(part, rows, ruled, apart=not (close and at))]
         facts_shown = (Pairs(rows=shortened, apart=apart),) if shortened else ()
         return *tables, *facts_shown, Lines(lines=(on,))
 
@@ -209,12 +222,12 @@ def rows_part(table: Table) -> Part:
     )
 
 
-def _cut(part: Part, rows: int, ruled: bool) -> tuple[Block, ...]:
+def _cut(part: Part, rows: int, ruled: bool, *, apart: bool) -> tuple[Block, ...]:
     """Some rows of a table in their order, and what is said of the others."""
     if rows == len(part.places):
-        return (replace(part.table, ruled=ruled),)
+        return (replace(part.table, ruled=ruled, apart=apart),)
     kept = [part.table.rows[place] for place in sorted(part.places[:rows])]
-    return replace(part.table, rows=kept, ruled=ruled), Lines(lines=(part.rest(part.places[rows:]),))
+    return replace(part.table, rows=kept, ruled=ruled, apart=apart), Lines(lines=(part.rest(part.places[rows:]),))
 
 
 def _lines(count: int, most: int) -> int:
@@ -248,6 +261,11 @@ def _further(told: Sequence[tuple[str, str]]) -> list[bool]:
     return [first <= at < len(told) - 1 for at in range(len(told))]
 
 
+def _named(told: Sequence[tuple[str, str]]) -> list[bool]:
+    """Of the facts that follow others that go on, those with a name of their own."""
+    return [far and bool(name) for far, (name, _) in zip(_further(told), told, strict=True)]
+
+
 def _wanted(told: Sequence[tuple[str, str]], columns: int) -> tuple[int, list[int], list[int]]:
     """Columns beside the names of facts, the lines of their first sentences, and those of all their words.
 
@@ -267,7 +285,8 @@ def _shortened(
 ) -> tuple[tuple[tuple[str, str], ...], list[int]]:
     """Facts cut to as many lines of a terminal as there is room; and how many each takes.
 
-    First a line each, then first sentences, then a line of each further fact, then all words; the first facts first.
+    First a line each, then one of each that goes on with another, then first sentences, then a line of each further
+    fact, then all words; the first facts first.
     """
     kept = list(told)
     while len(kept) - sum(_further(kept)) > max(room, 0):
@@ -275,7 +294,8 @@ def _shortened(
     width, least, most = _wanted(kept, columns)
     further = _further(kept)
     heights = [0 if each else 1 for each in further]
-    for wanted in (least, [int(each) for each in further], [min(2, each) for each in most], most):
+    going_on = [int(each and not named) for each, named in zip(further, _named(kept), strict=True)]
+    for wanted in (going_on, least, [int(each) for each in further], [min(2, each) for each in most], most):
         for at, lines in enumerate(wanted):
             before = not at or not further[at] or heights[at - 1] > 0
             heights[at] += min(max(0, lines - heights[at]), room - sum(heights)) if before else 0
@@ -292,12 +312,18 @@ _ENDS = (",", ";", ":")
 
 
 def _clipped(words: str, width: int, lines: int) -> str:
-    """As many whole words as fit into so many lines; up to the end of a phrase where half of them or more stand."""
+    """As many whole words as fit into so many lines; up to the end of a phrase where more than half of them stand."""
     if _height(words, width) <= lines:
         return words
-    kept = words.split()
+    every = words.split()
+    kept = every.copy()
     while len(kept) > 1 and _height(f"{' '.join(kept)} ...", width) > lines:
         kept.pop()
-    end = next((at for at in range(len(kept), 0, -1) if kept[at - 1].endswith(_ENDS)), 0)
-    phrase = kept[:end] if 2 * len(" ".join(kept[:end])) >= len(" ".join(kept)) else kept
+    ends = (
+        at
+        for at in range(len(kept), 0, -1)
+        if kept[at - 1].endswith(_ENDS) or "".join(every[at : at + 1]).startswith("(")
+    )
+    end = next(ends, 0)
+    phrase = kept[:end] if 2 * len(" ".join(kept[:end])) > len(" ".join(kept)) else kept
     return f"{' '.join(phrase)} ..."

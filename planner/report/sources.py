@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from planner.report.html.drawings import stacked
 from planner.report.page import Drawing, Lines, Section, section
-from planner.report.words import percent
 from planner.results.evidence import Excuse, ValidatedPlan
-from workloads.counts import plural
+from workloads.counts import percent, plural
 
 _HUES = {"measured": "c2", "derived": "c0", "transferred": "c4", "vendor": "c5", "assumed": "c1", "calibrated": "c3"}
 

@@ -32,11 +32,11 @@ from planner.report.pickers import machine_types, picker
 from planner.report.plans import again
 from planner.report.regrets import least, regrets
 from planner.report.screen import Part, Screen, rows_part
-from planner.report.words import OVER_TIME, budget, change, dollars, goal_words, percent, rate, valued
+from planner.report.words import OVER_TIME, budget, change, dollars, goal_words, rate, valued
 from planner.results.plan import Totals
 from planner.results.sweep import VALIDATED, Outcome, Point, ShadowPrice, Swing, WhatIf, short_names
 from planner.scenario.objectives import Objective
-from workloads.counts import number, plural
+from workloads.counts import number, percent, plural
 
 _FEW = 5
 """Rows of a table that a first screen has."""
@@ -215,7 +215,7 @@ def _measures(objective: str) -> list[tuple[str, str, str, _Read]]:
         return lambda outcome: read(outcome.totals) if outcome.totals else None
 
     every: list[tuple[str, str, str, _Read]] = [
-        ("cost", "usd", "cost per hour", totals(lambda t: t.cost_usd_per_h)),
+        ("cost", "usd/h", "cost per hour", totals(lambda t: t.cost_usd_per_h)),
         ("machines", "number", "machines", totals(lambda t: float(t.machines))),
         ("power", "w", "rated power", totals(lambda t: t.power_w)),
         ("throughput", "req/s", "rate served", lambda outcome: outcome.served_req_per_s),

@@ -4,8 +4,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from planner.report.rich import listed
-from planner.report.words import percent, rate
-from workloads.counts import number, plural
+from planner.report.words import rate
+from workloads.counts import number, percent, plural
 from workloads.stats import TraceStats
 
 

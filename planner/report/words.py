@@ -9,7 +9,7 @@ from planner.scenario import Scenario
 from planner.scenario.fleet import Fleet
 from planner.scenario.objectives import IN_JOULES, Objective
 from planner.scenario.policy_section import PolicySection, own_order
-from workloads.counts import from_to, number, plural, rounded_up, watts
+from workloads.counts import from_to, number, percent, plural, rounded_up, watts
 from workloads.slo import Metric, Slo, Unit
 
 _PROVEN_FRAC = 1e-6
@@ -44,11 +44,6 @@ def amount(value: float, unit: Unit) -> str:
     if unit is Unit.SECONDS or math.isinf(value):
         return seconds(value)
     return f"{value:.2f} {unit.symbol}" if value < 10 else f"{number(value)} {unit.symbol}"
-
-
-def percent(value_frac: float) -> str:
-    """A share, for example ``71 %``; small ones keep two digits, and what rounding alone leaves is none."""
-    return f"{value_frac * 100:.2g} %" if _PROVEN_FRAC <= abs(value_frac) < 0.1 else f"{value_frac * 100:.0f} %"
 
 
 def bias(ratio: float) -> str:

@@ -13,7 +13,7 @@ from planner.resolve.interruptions import missing_frac
 from planner.scenario import Scenario
 from planner.scenario.availability_section import AvailabilitySection
 from planner.scenario.choices import listed
-from workloads.counts import plural
+from workloads.counts import percent, plural
 
 NINES = (0.99, 0.999, 0.9999)
 """Shares of time that are priced beside the one asked for."""
@@ -116,8 +116,7 @@ def assumptions(scenario: Scenario, each: Mapping[str, Reliability], rule: Rule)
     gpu += "" if "machine" in given else "arXiv 2407.21783, second-hand), transferred; repair time assumed"
     dean = "measured on CPU clusters of 2008 (J. Dean, Google I/O 2008, second-hand), transferred"
     found = [
-        f"{name}: one fails every {1 / rates.failures_per_h:,.0f} h and is down "
-        f"{100 * rates.down_frac:.3f} % of the time"
+        f"{name}: one fails every {1 / rates.failures_per_h:,.0f} h and is down {percent(rates.down_frac)} of the time"
         for name, rates in sorted(each.items())
     ]
     found.append(f"machines: back after {asked.machine.mttr_h:g} h; rates {gpu}")
@@ -137,7 +136,7 @@ def assumptions(scenario: Scenario, each: Mapping[str, Reliability], rule: Rule)
         )
     if asked.maintenance.every_h:
         found.append(
-            f"maintenance: {100 * asked.maintenance.share_frac:.2f} % of each pool's machines are out of service by "
+            f"maintenance: {percent(asked.maintenance.share_frac)} of each pool's machines are out of service by "
             "turns, their requests moved before"
         )
     found.append("machines fail independently of each other apart from racks and domains, and of the load")

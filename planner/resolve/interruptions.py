@@ -3,6 +3,7 @@
 from math import comb, inf
 
 from planner.errors import BadInput
+from workloads.counts import percent
 
 MOST = 200
 """Machines up to which the line below is checked one by one; beyond them the share that is missing only falls."""
@@ -50,6 +51,6 @@ def spare_line(per_h: float, start_s: float, confidence_frac: float) -> tuple[fl
     if found[1] >= 1:
         raise BadInput(
             f"schedule.interruptions_per_h_ratio: found {per_h:g}; expected fewer: machines are gone "
-            f"{100 * each:.0f} % of the time, and no number of them is enough"
+            f"{percent(each)} of the time, and no number of them is enough"
         )
     return found

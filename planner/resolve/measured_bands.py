@@ -6,7 +6,7 @@ from hw_catalog.bands import INSIDE_FRAC, ONE, SPLIT, WIDEST_RATIO, ErrorBand, K
 from planner.perf.layout import Role
 from planner.resolve.case import Case
 from planner.results.plan import CandidatePlan, Pool
-from workloads.counts import plural
+from workloads.counts import percent, plural
 
 _WORDS = (("ttft_mean_s", "TTFT"), ("tpot_mean_s", "TPOT"))
 
@@ -32,7 +32,7 @@ def _told(found: Sequence[tuple[str, ErrorBand]]) -> str:
     told = [f"{name} {b.low_ratio:.2f} to {b.high_ratio:.2f}x" for name, b in found if b.informative]
     if told:
         told[0] += " the prediction"
-        told[-1] += f" ({100 * INSIDE_FRAC:.0f} % of runs)"
+        told[-1] += f" ({percent(INSIDE_FRAC)} of runs)"
     empty = [name for name, b in found if not b.informative]
     if empty:
         told.append(f"no informative band: {' and '.join(empty)} may be off {WIDEST_RATIO:g}x and more")

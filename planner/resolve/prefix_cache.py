@@ -14,6 +14,7 @@ from planner.perf.prefixes import caches_of
 from planner.scenario import Scenario
 from planner.scenario.choices import listed
 from planner.scenario.prefix_section import IDEAL, PrefixSection
+from workloads.counts import percent
 from workloads.demand import Demand
 from workloads.models import ModelSpec
 from workloads.prefixes import IDEAL as ONE_CACHE
@@ -149,12 +150,12 @@ def prefix_words(section: PrefixSection, trace: Trace, pools: Sequence[tuple[Ins
     total = float(trace.prompt_tokens.sum())
     if trace.prefixes is None or trace.cached_tokens is not None:
         share = 0.0 if trace.cached_tokens is None else float(trace.cached_tokens.sum()) / total
-        yield f"prefix cache: {100 * share:.0f} % of prompt tokens are found, as stated; {size}"
+        yield f"prefix cache: {percent(share)} of prompt tokens are found, as stated; {size}"
         return
     caches = caches_of(pools)
     share, best = (float(trace.prefixes.hits(trace.prompt_tokens, each).sum()) / total for each in (caches, ONE_CACHE))
     yield (
-        f"prefix cache: {100 * share:.1f} % of prompt tokens are found (an ideal cache: {100 * best:.1f} %), {size}; "
+        f"prefix cache: {percent(share)} of prompt tokens are found (an ideal cache: {percent(best)}), {size}; "
         "requests go where fewest tokens are to be computed, hits and what was computed there counted, while their "
         "queues are simulated as the shortest"
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from workloads.counts import percent
 from workloads.traces import Trace, shortened
 
 MOST_CUT_FRAC = 0.01
@@ -38,7 +39,7 @@ def end_words(kinds: Sequence[Trace], drawn: Sequence[Trace], most_tokens: int |
     if most_tokens is None or not any(int((t.prompt_tokens + t.output_tokens).max()) >= most_tokens for t in drawn):
         return ()
     share = max(_longer_frac(kind, most_tokens) for kind in kinds)
-    words = f"{100 * share:.2f} %" if share > 0 else f"less than {100 / max(len(kind) for kind in kinds):.2f} %"
+    words = percent(share) if share > 0 else f"less than {100 / max(len(kind) for kind in kinds):.2f} %"
     return (
         f"{words} of the requests that the stated lengths draw are longer than the model's context of {most_tokens:,} "
         "tokens, and are drawn as long as that; policy.longer_context takes them as they are",

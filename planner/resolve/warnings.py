@@ -13,6 +13,7 @@ from planner.resolve.drafts import draft_words
 from planner.resolve.prefix_cache import prefix_words
 from planner.resolve.serving import plan_doubts
 from planner.results.plan import CandidatePlan
+from workloads.counts import percent
 
 
 def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
@@ -32,9 +33,7 @@ def doubts(case: Case, candidate: CandidatePlan) -> tuple[str, ...]:
         if isinstance(step, TraversalTime):
             found.append(f"{name}: its stages take their share of the step measured without stages (derived)")
         if step.profile.measured_frac < 0.5:
-            found.append(
-                f"{name}: only {100 * step.profile.measured_frac:.0f} % of its step time comes from measurements"
-            )
+            found.append(f"{name}: only {percent(step.profile.measured_frac)} of its step time comes from measurements")
     found += _carried_over(case, candidate)
     found += _prompt_doubts(case, candidate)
     found += _prefix_doubts(case, candidate)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from planner.scenario import Scenario
-from workloads.counts import plural
+from workloads.counts import percent, plural
 from workloads.growth import Growth
 from workloads.synthesis import WorkloadModel
 from workloads.traces import Trace
@@ -38,8 +38,8 @@ def read_words(trace: Trace | None, *, cached: bool = False) -> tuple[str, ...]:
         return ()
     skipped = (f"left out of the trace: {plural(trace.skipped_rows, 'row')}",) if trace.skipped_rows else ()
     share = trace.repeated_frac or 0.0
-    reused = f"{100 * share:.0f} % of the prompt tokens of {trace.name} repeat a prefix that came before"
-    ideal = f"an ideal prefix cache would leave {100 * (1 - share):.0f} % of the prefill work"
+    reused = f"{percent(share)} of the prompt tokens of {trace.name} repeat a prefix that came before"
+    ideal = f"an ideal prefix cache would leave {percent(1 - share)} of the prefill work"
     words = f"{reused}; this plan computes every prompt in full, where {ideal}: prefix_cache.gib keeps some"
     return (*trace.notes, *skipped, *((words,) if share >= REPEATED_FRAC and not cached else ()))
 

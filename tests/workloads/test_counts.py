@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workloads.counts import number, plural, watts
+from workloads.counts import number, percent, plural, watts
 
 ROOT = Path(__file__).parents[2]
 NOUNS = "machine|seed|cell|request|row|epoch|pool|instance|round|model|run|domain|rack|brake|replica|week"
@@ -47,3 +47,22 @@ def test_every_count_in_an_answer_knows_its_plural() -> None:
                 if COUNT.match(str(words.value)) and not NEVER_ONE.search(ast.unparse(count.value)):
                     found.append(f"{path.relative_to(ROOT)}:{count.lineno}: {ast.unparse(count)}{words.value[:30]}")
     assert not found
+
+
+@given(st.floats(0, 3))
+def test_a_share_is_told_as_none_or_all_only_where_it_is(share: float) -> None:
+    """0.4 % is not 0 %, 99.6 % and 100.4 % are not 100 %; what is told is the share to two digits of what it lacks."""
+    told = float(percent(share).removesuffix(" %")) / 100
+    assert (told == 0) == (share < 1e-6)
+    assert (told == 1) == (abs(share - 1) < 1e-6)
+    assert abs(told - share) <= max(0.005 * (share >= 0.1), 0.05 * share + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.004, "0.4 %"), (0.996, "99.6 %"), (0.9996, "99.96 %"), (1.004, "100.4 %"), (0.71, "71 %"), (1.0, "100 %"),
+     (0.0, "0 %"), (0.994, "99.4 %"), (0.99, "99 %"), (2.5, "250 %")],
+)  # fmt: skip
+def test_shares_in_words(share: float, words: str) -> None:
+    """A whole number of hundredths where that says enough."""
+    assert percent(share) == words

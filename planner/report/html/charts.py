@@ -22,9 +22,9 @@ _METRICS = {
 }
 
 
-def short(values: Sequence[float]) -> list[float | None]:
-    """Values as they are worth drawing: five digits, nothing for what is infinite."""
-    rounded = (float(f"{v:.{_DIGITS}g}") for v in values)
+def short(values: Sequence[float], digits: int = _DIGITS) -> list[float | None]:
+    """Values as they are worth drawing: five digits or as many as are asked, nothing for what is infinite."""
+    rounded = (float(f"{v:.{digits}g}") for v in values)
     return [v if isfinite(v) else None for v in rounded]
 
 

@@ -9,6 +9,8 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from markupsafe import Markup
 
+from workloads.counts import percent
+
 COLOURS = 7
 """Colours of the palette, ``c0`` to ``c6``."""
 
@@ -107,10 +109,10 @@ def stacked(rows: Sequence[tuple[str, Sequence[tuple[str, float, str]]]], label:
         for part, share, colour in parts:
             length = width * share
             shape = put(picture, "rect", x=x, y=y, width=max(0.0, length - 1), height=22, css=colour)
-            tip(shape, f"{name}: {part} {100 * share:.1f} %")
-            if length > 7.8 * len(words := f"{part} {100 * share:.0f} %") + 10:
+            tip(shape, f"{name}: {part} {percent(share)}")
+            if length > 7.8 * len(words := f"{part} {percent(share)}") + 10:
                 put(picture, "text", words, x=x + 6, y=y + 15, css=f"on {colour}")
             elif length > 34:
-                put(picture, "text", f"{100 * share:.0f} %", x=x + 4, y=y + 15, css=f"on {colour}")
+                put(picture, "text", percent(share), x=x + 4, y=y + 15, css=f"on {colour}")
             x += length
     return drawn(picture)

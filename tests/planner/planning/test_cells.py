@@ -9,11 +9,11 @@ from planner.planning.load_margin import unsure_of_load
 from planner.planning.plan import picture, plan, simulate
 from planner.report.plans import plan_page
 from planner.report.screen import facts
-from planner.report.words import percent
 from planner.results.choice import Standing
 from planner.results.evidence import Margin, NoPlan, ValidatedPlan
 from planner.results.plan import CandidatePlan
 from tests.planner.small import small
+from workloads.counts import percent
 
 CELLS = ("policy.cells=3", "policy.name=splitwise", "workload.rate_req_per_s=240")
 

@@ -14,8 +14,8 @@ from planner.report.headlines import about_of, headline_of, machine_words
 from planner.report.page import Page, Pairs
 from planner.report.plans import plan_page, pools_table, simulation_page
 from planner.report.schedule_words import against_one_knob, saved_words, tenths
-from planner.report.screen import LINES, Screen, facts
-from planner.report.words import percent, plan_gap
+from planner.report.screen import LINES, Screen, facts, ratios_first
+from planner.report.words import plan_gap
 from planner.results.bill import MONTH_H
 from planner.results.check import CheckReport
 from planner.results.choice import Choice, Standing
@@ -27,7 +27,11 @@ from tests.planner import plans
 from tests.planner.compare.test_bill import use
 from tests.planner.goldens import GOLDEN, same_as_golden
 from tests.planner.report.test_report import rendered
+from workloads.counts import percent
 
+ACCURACY = (
+    "162 measured runs (11 models, h100-sxm): TTFT 0.81 to 1.47x the prediction, TPOT 0.88 to 1.09x (80 % of runs)"
+)
 OWN = Variant(profile_set="set", dtype="bf16", kv_dtype="bf16")
 
 
@@ -51,7 +55,7 @@ def bought() -> ValidatedPlan:
     judged = replace(base.judgement, power=use(9000.0))
     return replace(
         base, judgement=judged, margin=Margin(holds_ratio=1.1, misses_ratio=1.2, fails=("ttft_p99_s missed",)),
-        candidate=replace(base.candidate, variant=OWN), accuracy=("162 measured runs: TTFT 0.81 to 1.47x",),
+        candidate=replace(base.candidate, variant=OWN), accuracy=(ACCURACY,),
         choices=(row("splitwise", Standing.CHOSEN, base.objective_value), *others),
     )  # fmt: skip
 
@@ -106,10 +110,39 @@ def test_what_a_buyer_must_know_is_on_every_screen(width: int) -> None:
     text = rendered(page(), width=width)
     told = (
         "$77,380/month", "$0.25/M tokens in, $0.71 out", "176 tokens/s/GPU", "23.2 kW rated", "kW P99",
-        "1.1 times the load", "e2e_p90_s never, limit 20 s", "162 measured runs", "$71.00/h (-33 %)",
+        "1.1 times the load", "e2e_p90_s never, limit 20 s", "TTFT 0.81 to 1.47x", "$71.00/h (-33 %) with fp8 weights",
     )  # fmt: skip
     for words in told:
         assert words in text, words
+
+
+def test_a_narrow_screen_has_the_accuracy_and_three_alternatives() -> None:
+    """At 60 columns the ratios of measured runs stand on one line, and each of the best alternatives has one of its own
+    with its price and what it is, however many objectives and pools there are to tell.
+    """
+    lines = rendered(page(), width=60).splitlines()
+    assert len(lines) <= LINES
+    (accuracy,) = (line for line in lines if "Accuracy" in line)
+    assert "TTFT 0.81 to 1.47x, TPOT 0.88 to 1.09x" in accuracy
+    at = next(at for at, line in enumerate(lines) if "Alternatives" in line)
+    assert "$71.00/h (-33 %) with fp8 weights" in lines[at]
+    assert "at best $40.00/h with fp4 weights" in "".join(lines[at + 1 : at + 3])
+    assert sum("/h" in line for line in lines[at : at + 3]) == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("29 measured runs (m, g): TTFT 0.80 to 1.09x the prediction, TPOT 1.00 to 1.12x (80 % of runs)",
+         "TTFT 0.80 to 1.09x, TPOT 1.00 to 1.12x the prediction (80 % of runs): 29 measured runs (m, g)"),
+        ("2 measured runs (m, g): TTFT 0.80 to 1.09x the prediction (80 % of runs), no informative band: TPOT",
+         "TTFT 0.80 to 1.09x the prediction (80 % of runs), no informative band: TPOT: 2 measured runs (m, g)"),
+        ("g: none or too few measured runs to compare t with", "g: none or too few measured runs to compare t with"),
+    ],
+)  # fmt: skip
+def test_accuracy_begins_with_the_ratios(line: str, said: str) -> None:
+    """What a cut leaves out is of how many runs; a line without ratios stays as it is."""
+    assert ratios_first(line) == said
 
 
 def test_text_and_page_tell_the_same_figures() -> None:
@@ -164,8 +197,11 @@ def test_narrow_screens_keep_whole_sentences_of_what_a_buyer_must_know() -> None
     text = rendered(page(), width=80)
     below = text[text.index("Load margin") :].splitlines()
     cut = [line for line in below if line.endswith(" ...")]
-    assert all(line.removesuffix(" ...")[-1] in ",;:" for line in cut)
-    assert "$71.00/h (-33 %), validated, not allowed: fp8 weights\n" in text
+    whole = rendered(page(), width=100_000)
+    for line in cut:
+        end = line.removesuffix(" ...")
+        assert end[-1] in ",;:" or f"{end.strip()} (" in whole
+    assert "$71.00/h (-33 %) with fp8 weights (validated, not allowed)\n" in text
 
 
 @pytest.mark.parametrize(

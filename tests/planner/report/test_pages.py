@@ -8,6 +8,7 @@ from hashlib import sha256
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.perf.layout import Role
 from planner.report.frontiers import frontier_page, knee
 from planner.report.html.render import render
 from planner.report.interactivity import of_choices, of_frontier
@@ -23,6 +24,7 @@ from tests.planner import plans
 from tests.planner.planning.test_oversubscribe import study
 from tests.planner.sweeps import LIMITS, RATES, frontier, whatif
 from tests.planner.weeks import timetable
+from workloads.counts import number
 
 
 def test_sliders_show_planned_points_and_no_others() -> None:
@@ -105,10 +107,24 @@ def test_a_headline_has_a_range_only_of_machines_that_change() -> None:
     assert found.schedule is not None
     epochs = tuple(replace(epoch, machines={"dgx-h100": 1}) for epoch in found.schedule.epochs)
     still = replace(found, schedule=replace(found.schedule, epochs=epochs))
-    assert timetable_page(still, plans.scenario()).headline.endswith(", 1 dgx-h100")
+    assert ", 1 dgx-h100, for " in timetable_page(still, plans.scenario()).headline
     more = (*epochs[:-1], replace(epochs[-1], machines={"dgx-h100": 1200}))
     moved = replace(found, schedule=replace(found.schedule, epochs=more))
-    assert timetable_page(moved, plans.scenario()).headline.endswith(", 1 to 1,200 dgx-h100")
+    assert ", 1 to 1,200 dgx-h100, for " in timetable_page(moved, plans.scenario()).headline
+
+
+def test_a_schedule_s_headline_names_its_load() -> None:
+    """What is served stands in the verdict: the least and the largest peak of an epoch, the model, and the trace."""
+    found = timetable()
+    assert found.schedule is not None
+    said = timetable_page(found, plans.scenario()).headline
+    rates = [
+        sum(sum(r.rate_req_per_s.values()) for r in e.runs if r.spec.role is not Role.DECODE)
+        for e in found.schedule.epochs
+    ]
+    low, high = number(min(rates)), number(max(rates))
+    peaks = low if low == high else f"{low} to {high}"
+    assert said.endswith(f", for epoch peaks of {peaks} req/s of llama-3.1-70b, azure-conv-2023")
 
 
 def test_a_row_shows_its_peaks_against_the_breaker() -> None:

@@ -17,12 +17,14 @@
     return String(Number(v.toPrecision(3)));
   };
   const seconds = (v) => (v === 0 ? "0" : Math.abs(v) < 0.9995 ? Number((v * 1e3).toPrecision(3)) + " ms" : Number(v.toPrecision(4)) + " s");
+  const dollars = (v, digits) => // as the texts of a page write money
+    (v < 0 ? "-$" : "$") + Math.abs(v).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
   const two = (v) => String(Math.floor(v)).padStart(2, "0");
   const hours = (v) => "day " + (Math.floor(v / 24) + 1) + (v % 24 ? ", " + two(v % 24) + ":" + two((v * 60) % 60) : "");
   const shown = {
     s: seconds, time: (v) => (v >= 7200 ? Number((v / 3600).toPrecision(4)) + " h" : Number(v.toPrecision(4)) + " s"), h: hours,
     share: (v) => Number((v * 100).toPrecision(3)) + " %", nines: (v) => Number(((1 - Math.pow(10, -v)) * 100).toFixed(3)) + " %",
-    "tokens/s": (v) => plain(v) + "/s", usd: (v) => "$" + (Math.abs(v) >= 1e4 ? plain(v) : Number(v.toPrecision(5))),
+    "tokens/s": (v) => plain(v) + "/s", usd: (v) => dollars(v, Math.abs(v) < 1e3 ? 2 : 0), "usd/h": (v) => dollars(v, 2),
     w: (v) => (Math.abs(v) >= 1e3 ? Number((v / 1e3).toPrecision(4)) + " kW" : Number(v.toPrecision(4)) + " W"),
     mhz: (v) => plain(v) + " MHz", number: plain, tokens: plain,
   };
