@@ -169,13 +169,16 @@ class JointQuantiles:
 
     def sample(self, requests: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
         """Prompt and output tokens of that many requests, each (n,); between knots, lengths are interpolated."""
-        rank, output_rank = rng.random((requests, 2)).T
+        rank, output_rank = np.ascontiguousarray(rng.random((requests, 2)).T)
         prompt = np.interp(rank, self.knots_frac, self.prompt_tokens)
-        row = (rank * len(self.output_tokens)).astype(np.int64)
-        output = np.empty(requests)
-        for index, quantiles in enumerate(self.output_tokens):
-            inside = row == index
-            output[inside] = np.interp(output_rank[inside], self.knots_frac, quantiles)
+        rows = len(self.output_tokens)
+        row = (rank * rows).astype(np.min_scalar_type(rows))  # a small type is sorted in one pass
+        order = np.argsort(row, kind="stable")
+        output, inside = np.empty(requests), output_rank[order]
+        parts = np.split(inside, np.cumsum(np.bincount(row, minlength=rows))[:-1])
+        output[order] = np.concatenate(
+            [np.interp(part, self.knots_frac, each) for part, each in zip(parts, self.output_tokens, strict=True)]
+        )
         return np.rint(prompt).astype(np.int64), np.rint(output).astype(np.int64)
 
 

@@ -102,6 +102,16 @@ def test_fitted_lengths_stay_within_those_observed(trace: Trace, seed: int) -> N
         assert found.max() <= observed.max()
 
 
+@given(st.integers(0, 50), st.integers(0, 2**32))
+def test_an_output_comes_from_the_row_of_its_prompts_rank(requests: int, seed: int) -> None:
+    """Each output is the quantile, among those of prompts of that rank, of a draw of its own."""
+    rows = ((1, 50, 99), (100, 150, 199), (200, 250, 299))
+    lengths = JointQuantiles(knots_frac=(0.0, 0.3, 1.0), prompt_tokens=(1, 10, 100), output_tokens=rows)
+    uniform = np.random.default_rng(seed).random((requests, 2))
+    expected = [round(float(np.interp(own, lengths.knots_frac, rows[int(3 * rank)]))) for rank, own in uniform]
+    assert lengths.sample(requests, np.random.default_rng(seed))[1].tolist() == expected
+
+
 def test_a_fit_follows_dependence_that_is_no_correlation() -> None:
     """Outputs that are long for middling prompts only stay so, although the correlation is zero."""
     prompt = np.arange(1, 10_001)
