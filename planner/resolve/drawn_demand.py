@@ -35,7 +35,7 @@ def _in_proportion(trace: Trace, share: float, parts: Sequence[tuple[Trace, floa
 
     Every kind is drawn as often as any other, so the rarer one has to be thinned where one class holds several.
     """
-    several = [place for place in np.unique(trace.class_index)
+    several = [place for place in np.flatnonzero(np.bincount(trace.class_index))
                if sum(bool(other and (t.class_index == place).any()) for t, other in parts) > 1]  # fmt: skip
     if not share or not several:
         return trace
@@ -51,9 +51,8 @@ def _in_proportion(trace: Trace, share: float, parts: Sequence[tuple[Trace, floa
 
 def longest(trace: Trace) -> Trace:
     """The longest prompt and the longest request of a trace: what its validation will need memory for."""
-    return _only(
-        trace, np.unique([np.argmax(trace.prompt_tokens), np.argmax(trace.prompt_tokens + trace.output_tokens)])
-    )
+    rows = {int(np.argmax(trace.prompt_tokens)), int(np.argmax(trace.prompt_tokens + trace.output_tokens))}
+    return _only(trace, np.array(sorted(rows)))
 
 
 def _only(trace: Trace, rows: NDArray[np.int64]) -> Trace:

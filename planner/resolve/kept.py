@@ -6,8 +6,8 @@ from threading import Lock
 from planner.resolve.drawing import Draw
 from workloads.traces import Trace
 
-MOST_KEPT = 400_000
-"""Requests of all kept traces together: some 15 MiB."""
+MOST_KEPT = 2_000_000
+"""Requests of all kept traces together, some 60 MiB: of three seeds at some rates, which are asked for in turn."""
 
 
 def kept(draw: Draw) -> Draw:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from planner.errors import BadInput
+from planner.executor.here import Threads
 from planner.resolve.cell_rules import undivided
 from planner.resolve.drawing import FEWER, INDEPENDENT, Draw, Drawing
 from planner.resolve.drawn_demand import at_rate, longest
@@ -288,14 +289,16 @@ def _synthetic(
     kinds = [kind for kind, _ in stated]
     end = end_of(kinds, context_tokens)
     sample = [(within(kind, end), share) for kind, share in stated]
-    few_s = min(window_s, MOST_LOOKED_AT / rate)
-    ends = [(longest(within(drawing.over(seed, 1.0, few_s), end)), 0.0) for seed in seeds]
+    few_s, draw = min(window_s, MOST_LOOKED_AT / rate), kept(drawing.whole(end))
+    # what is looked at for the longest request is what the simulator serves, unless it is too much
+    some: Draw = draw if few_s == window_s else lambda seed, *_: within(drawing.over(seed, 1.0, few_s), end)
+    ends = Threads().map(lambda seed: (longest(some(seed, 1.0, 1.0)), 0.0), seeds)
     return Asked(
         words=f"{process} arrivals at {rate:g} req/s with the lengths of {model.name}{stretched(scenario)}",
         rate_req_per_s=rate,
         demand=_carried(at_rate([*sample, *ends], rate)),
         seeds=seeds,
-        draw=drawing.whole(end),
+        draw=draw,
         growth=None,
         growth_ratio=1.0,
         whole=False,

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from planner.resolve import kept as module
+from planner.resolve.drawing import Drawing
 from planner.resolve.kept import kept
+from planner.resolve.workload import asked
+from tests.planner.small import small
+from workloads.synthesis import WorkloadModel
 from workloads.traces import Trace, plain_trace
 
 
@@ -34,3 +38,19 @@ def test_the_last_traces_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None
     drawn(1, 2.0, 1.0)
     assert len(asked) == 4
     assert drawn(1, 1.0, 9.0) is not drawn(1, 1.0, 9.0)
+
+
+def test_a_seed_is_drawn_once_for_its_longest_request_and_for_the_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reading draws of a seed, to find its longest request, is what the simulator serves."""
+    drawn, over = list[object](), Drawing.over
+
+    def counted(
+        self: Drawing, seed: int | tuple[int, ...], factor: float, window_s: float, of: WorkloadModel | None = None
+    ) -> Trace:
+        drawn.append(seed)
+        return over(self, seed, factor, window_s, of)
+
+    monkeypatch.setattr(Drawing, "over", counted)
+    wanted = asked(small())
+    wanted.traces(1.0)
+    assert [drawn.count(seed) for seed in wanted.seeds] == [1] * len(wanted.seeds)
