@@ -216,17 +216,19 @@ def _cutoff_s(trace: Trace, slos: Sequence[Slo], reference: Reference | None) ->
     The time that a request may take is its limit on E2E, or that on its first token and that on every gap after it.
     Where no objective bounds it, the run goes on until the last request has ended.
     """
-    longest_s = max((_allowed_s(trace, index, slos, reference) for index in np.unique(trace.class_index)), default=0.0)
+    longest = np.zeros((2, len(trace.classes)), np.int64)
+    for most, tokens in zip(longest, (trace.prompt_tokens, trace.output_tokens), strict=True):
+        np.maximum.at(most, trace.class_index, tokens)
+    there = zip(trace.classes, longest.T.tolist(), strict=True)
+    longest_s = max((_allowed_s(c.name, p, o, slos, reference) for c, (p, o) in there if p), default=0.0)
     return min(TO_THE_END_S, 2 * trace.duration_s + 60 + 2 * longest_s)
 
 
-def _allowed_s(trace: Trace, index: int, slos: Sequence[Slo], reference: Reference | None) -> float:
-    """What the longest request of a class may take; inf where nothing bounds it."""
-    mine = trace.class_index == index
-    prompt, output = int(trace.prompt_tokens[mine].max()), int(trace.output_tokens[mine].max())
+def _allowed_s(name: str, prompt: int, output: int, slos: Sequence[Slo], reference: Reference | None) -> float:
+    """What a request of a class with so many tokens may take; inf where nothing bounds it."""
     limits_s: dict[Metric, float] = {}
     for slo in slos:
-        if slo.request_class in (None, trace.classes[index].name):
+        if slo.request_class in (None, name):
             limit_s = slo.limit * float(unit_s(slo, reference, [prompt], [output])[0])
             limits_s[slo.metric] = max(limits_s.get(slo.metric, 0.0), limit_s)
     gap_s = max((limit for metric, limit in limits_s.items() if metric in (Metric.TPOT, Metric.TBT)), default=inf)

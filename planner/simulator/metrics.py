@@ -199,8 +199,9 @@ class Observed:
         key = slo.metric, slo.unit, slo.request_class
         if key not in self.seen:
             values, mine = self.values(slo), speaks_of(self, slo)
-            ends = np.searchsorted(self.slices(), np.arange(self.ledger.window.slices + 1))  # in the order of slices
-            self.seen[key] = [np.sort(values[a:b][mine[a:b]]) for a, b in pairwise(ends.tolist())]
+            slices = self.ledger.window.slices
+            ends = (-(-self.count * each // slices) for each in range(slices + 1))  # the first row of each slice
+            self.seen[key] = [np.sort(values[a:b][mine[a:b]]) for a, b in pairwise(ends)]
         return self.seen[key]
 
     @property
@@ -332,15 +333,15 @@ def gap_parts(seed: Observed, slo: Slo, keep: range, ends: Floats) -> list[tuple
     infinite gap per missing token, so that an overloaded run cannot look better by being cut off.
     """
     slices = seed.ledger.window.slices
-    missing = np.isinf(seed.values_s(Metric.E2E)) & _of_classes(seed, slo)
-    tokens = seed.trace.output_tokens[seed.rows()]
+    missing = np.flatnonzero(np.isinf(seed.values_s(Metric.E2E)) & _of_classes(seed, slo))
+    tokens = seed.trace.output_tokens[seed.rows()][missing]
+    endless = np.bincount(seed.slices()[missing], weights=tokens, minlength=slices)
     parts = []
     for k in keep:
         counts = np.zeros(len(ends) - 1)
         for c in _classes(seed.trace, slo):
             counts += seed.ledger.gaps[c * slices + k]
-        endless = float(tokens[missing & (seed.slices() == k)].sum())
-        parts.append((ends, np.append(counts, endless)))
+        parts.append((ends, np.append(counts, endless[k])))
     return parts
 
 
