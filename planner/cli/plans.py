@@ -1,5 +1,6 @@
 """Verbs that ask a question: check, plan, simulate, show."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -53,6 +54,7 @@ from planner.errors import BadInput, ExitCode
 if TYPE_CHECKING:  # slow to import, and needed only once a scenario is read
     from planner.files.plan_file import PlanFile
     from planner.resolve.inputs import Inputs
+    from planner.results.evidence import NoPlan, ValidatedPlan
     from planner.results.plan import CandidatePlan
     from planner.scenario import Scenario
     from planner.scenario.fleet import Fleet
@@ -182,7 +184,6 @@ def plan(
     from planner.files.plan_file import no_plan_text, plan_text, write_plan
     from planner.planning import plan as planning  # only once the input is known to be good: it is slow to import
     from planner.planning.choices import Depth
-    from planner.report.plans import no_plan_page, plan_page
     from planner.results.evidence import NoPlan
 
     read = _read(question, quiet=quiet)
@@ -192,14 +193,23 @@ def plan(
     digests, parts = planning.digests(read), _parts(depth)
     if isinstance(answer, NoPlan):
         report_plan(report, answer, question, quiet=quiet)
-        write(no_plan_text(question, answer, digests)) if json else show_page(no_plan_page(answer, question), parts)
+        write(no_plan_text(question, answer, digests)) if json else _show(answer, question, parts)
         not_written(out, quiet=quiet)
         raise typer.Exit(ENDINGS[answer.reason])
     if out is not None:  # files first: what stdout leads to may be full
         write_plan(out, question, answer, digests)
         note(f"wrote {out}", quiet=quiet)
     report_plan(report, answer, read, quiet=quiet)
-    write(plan_text(question, answer, digests)) if json else show_page(plan_page(answer, question), parts)
+    write(plan_text(question, answer, digests)) if json else _show(answer, question, parts)
+
+
+def _show(answer: "ValidatedPlan | NoPlan", question: "Scenario", parts: Sequence[str]) -> None:
+    """Print what became of a question; pages are imported when there is one to print."""
+    from planner.report.plans import no_plan_page, plan_page
+    from planner.results.evidence import NoPlan
+
+    page = no_plan_page(answer, question) if isinstance(answer, NoPlan) else plan_page(answer, question)
+    show_page(page, parts)
 
 
 def _read(question: "Scenario", *, quiet: bool) -> "Inputs":

@@ -36,7 +36,7 @@ EDITED = "unvalidated (edited since it was simulated)"
 class Written(BaseModel):
     """What every file of a plan says besides the question and the plan."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # a plan that is written needs no reader
 
     schema_version: Literal[1] = Field(description="version of this format")
     phasewise_version: str = Field(description="what wrote the file")
