@@ -30,6 +30,7 @@ from planner.errors import BadInput, nearest
 from planner.executor import Executor
 from planner.planning import plan as planning
 from planner.planning.failings import met
+from planner.results.drawn import as_drawn
 from planner.results.evidence import NoPlan
 from planner.results.fleet import together
 from planner.results.frontier import Design, Frontier
@@ -68,9 +69,10 @@ _BRIM = {f"headroom.{role}_frac": "1.0" for role in ("prefill", "decode", "mixed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passed:
-    """A candidate that held in simulation before the planning loop found a better one."""
+    """A candidate that held in simulation before the planning loop found a better one, and the mean watts it drew."""
 
     candidate: CandidatePlan
+    mean_w: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +190,7 @@ def walked(wanted: Route, *, journal: Journal, executor: Executor, progress: Pro
             ends[0] = _why_it_ended(wanted, bound, found.outcome)
             return None
         limit = None if bound == inf else bound
-        designs.extend(_design(wanted, (each.candidate,), limit, None) for each in found.passed)
+        designs.extend(_design(wanted, (each.candidate,), each.mean_w, limit) for each in found.passed)
         design = _designed(wanted, found.outcome, limit)
         designs.append(design)
         goal = design.values[wanted.goal]
@@ -207,7 +209,7 @@ def _of_totals(wanted: Route, journal: Journal, executor: Executor, progress: Pr
 
     def solve(name: str, settings: Mapping[str, str], more_usd_per_kwh: float = 0.0) -> Outcome | None:
         asked = setting(wanted.scenario, name, settings)
-        found = _looked(asked, digests, inf, journal, executor).outcome
+        found = _looked(asked, digests, journal, executor).outcome
         progress(name, min(1.0, (len(made) + 1) / wanted.most))
         made.append(at_price(found, more_usd_per_kwh))
         if found.verdict != VALIDATED:
@@ -245,13 +247,12 @@ def _frontier(
     )  # fmt: skip
 
 
-def explored(scenario: Scenario | Fleet, digest: str, drawn_w: float) -> Explored:
+def explored(scenario: Scenario | Fleet, digest: str) -> Explored:
     """Plan one bounded question, and keep every valid candidate that the loop passes.
 
     Args:
         scenario: the question.
         digest: of it.
-        drawn_w: mean watts at the wall that a plan may draw in simulation.
 
     Raises:
         BadInput: it names something that is not there.
@@ -260,12 +261,13 @@ def explored(scenario: Scenario | Fleet, digest: str, drawn_w: float) -> Explore
         return Explored(outcome=scheduled(scenario, digest), passed=())
     if isinstance(scenario, Fleet):
         return Explored(outcome=planned(scenario, digest, why=False), passed=())
-    answer = planning.plan(scenario, progress=silent, with_margin=False, drawn_w=drawn_w)
+    answer = planning.plan(scenario, progress=silent, with_margin=False)
     if isinstance(answer, NoPlan):
         return Explored(outcome=refused(answer, digest), passed=())
-    ways = {same_machines(each.candidate): each.candidate for each in answer.rounds if met(each.judgement, drawn_w)}
+    held = [each for each in answer.rounds if met(each.judgement, scenario.budgets.expected_power_w)]
+    ways = {same_machines(each.candidate): each for each in held}
     ways.pop(same_machines(answer.candidate), None)
-    passed = tuple(Passed(candidate=each) for each in ways.values())
+    passed = tuple(Passed(candidate=each.candidate, mean_w=each.judgement.mean_w) for each in ways.values())
     return Explored(outcome=outcome(answer, scenario, digest), passed=passed)
 
 
@@ -286,16 +288,15 @@ def _explored(
     if bound != inf:
         settings[f"budgets.{axis.budget}"] = str(int(max(bound, 0))) if axis.whole else f"{max(bound, 0.0):.12g}"
     asked = setting(wanted.scenario, f"{wanted.bounded} at most {bound:g}", settings)
-    given_w = wanted.scenario.budgets.expected_power_w  # designs are placed, and bounded, by what they are planned at
-    found = _looked(asked, digests, inf if given_w is None else given_w, journal, executor)
+    found = _looked(asked, digests, journal, executor)
     progress(asked.name, 1.0)
     return found
 
 
-def _looked(asked: Asked, digests: Digests, drawn_w: float, journal: Journal, executor: Executor) -> Explored:
+def _looked(asked: Asked, digests: Digests, journal: Journal, executor: Executor) -> Explored:
     """The answer of one question, from the journal where it is known."""
-    digest = digests.of("explore", asked.scenario, f"{drawn_w:g}")
-    task = Task(digest=digest, name=asked.name, act=explored, arguments=(asked.scenario, digest, drawn_w))
+    digest = digests.of("explore", asked.scenario)
+    task = Task(digest=digest, name=asked.name, act=explored, arguments=(asked.scenario, digest))
     try:
         result: Any = perform([task], journal=journal, executor=executor, progress=silent)[digest]
     except KeyboardInterrupt:
@@ -331,20 +332,23 @@ def _designed(wanted: Route, found: Outcome, bound: float | None) -> Design:
     """A validated plan or schedule placed on both axes."""
     over = found.over_time
     if over is None:
-        return _design(wanted, tuple(found.bought.values()), bound, found)
+        mean_w = found.bill.mean_w if found.bill else None
+        return _design(wanted, tuple(found.bought.values()), mean_w, bound, found)
     values = {name: AXES_OVER_TIME[name].value(over, 0.0) for name in (wanted.x, wanted.y)}
     return Design(values=values, efficient=False, bound=bound, outcome=found, machines=over.most_machines)
 
 
 def _design(
-    wanted: Route, candidates: Sequence[CandidatePlan], bound: float | None, found: Outcome | None
+    wanted: Route, candidates: Sequence[CandidatePlan], mean_w: float | None, bound: float | None,
+    found: Outcome | None = None,
 ) -> Design:  # fmt: skip
-    """What is bought for all models placed on both axes; whether it is efficient is found out later."""
+    """What is bought for all models placed on both axes, of mean watts by the simulated ones; not yet compared."""
     served, totals = sum(map(served_req_per_s, candidates)), together(candidates)
     machines: Counter[str] = Counter()
     for pool in (pool for candidate in candidates for pool in candidate.pools):
         machines[f"{pool.spec.role} {pool.spec.machine}"] += pool.machines
-    values = {name: AXES[name].value(totals, served) for name in (wanted.x, wanted.y)}
+    planned = {name: AXES[name].value(totals, served) for name in (wanted.x, wanted.y)}
+    values = {name: as_drawn(AXES[name].objective, value, totals, mean_w) for name, value in planned.items()}
     return Design(values=values, efficient=False, bound=bound, outcome=found, machines=dict(machines))
 
 

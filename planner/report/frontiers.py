@@ -14,7 +14,7 @@ from workloads.counts import number, percent, plural
 _UNITS = {"cost": "usd/h", "power": "w", "machines": "number", "throughput": "req/s", "energy": "w", "carbon": "g/h"}
 _LABELS = {
     "cost": "cost per hour", "power": "rated power", "machines": "machines", "throughput": "throughput",
-    "energy": "expected power", "carbon": "CO2 per hour",
+    "energy": "mean power, simulated", "carbon": "CO2 per hour",
 }  # fmt: skip
 
 _TOTALS = {"cost": "usd", "energy": "kWh", "carbon": "kg"}

@@ -13,7 +13,7 @@ class Design:
     """One validated plan, placed by two quantities.
 
     Attributes:
-        values: axis -> value, in the axis's unit.
+        values: axis -> value, in the axis's unit; mean watts and their CO2 as simulated.
         efficient: no other design of the frontier is at least as good on both axes and better on one.
         bound: limit on the bounded axis it was found under; None where there was none.
         outcome: the plan and its evidence; None for a design that the planning loop found before its answer.

@@ -62,7 +62,10 @@ def test_no_efficient_design_is_beaten() -> None:
      ("energy", "throughput", "energy")],
 )  # fmt: skip
 def test_energy_and_carbon_are_axes(x: str, y: str, bounded: str) -> None:
-    """Energy is bounded by its budget, carbon is always the optimised one; no efficient design is beaten, each fits."""
+    """Energy is bounded by its budget, carbon is always the optimised one; no efficient design is beaten, each fits.
+
+    A design stands where ``plan`` tells it: at the watts that were simulated.
+    """
     limit = 20_000.0 if y == "throughput" else None
     found = frontier("workload.rate_scale=25", x=x, y=y, most=3, limit=limit)
     assert found.bounded == bounded
@@ -74,6 +77,12 @@ def test_energy_and_carbon_are_axes(x: str, y: str, bounded: str) -> None:
     for design in found.designs:
         assert all(value > 0 for value in design.values.values())
         assert design.bound is None or design.values[bounded] <= design.bound * (1 + 1e-6)
+        if design.outcome and design.outcome.bill:
+            told = {"energy": design.outcome.bill.mean_w, "carbon": design.outcome.bill.carbon_g_per_h}
+            assert {axis: design.values.get(axis, drawn) for axis, drawn in told.items()} == pytest.approx(told)
+            assert y == "throughput" or design.outcome.objective_value == pytest.approx(
+                design.values[x if bounded == y else y]
+            )
 
 
 def test_a_walk_may_be_cut_short() -> None:
