@@ -53,7 +53,7 @@ def _judging(case: Case, scene: Scene, *, brief: bool) -> Judging:
     checks = case.scenario.validation
     return Judging(
         warmup_frac=scene.warmup_frac, confidence_frac=checks.confidence_frac, early=True, brief=brief,
-        patient=not brief,
+        patient=True,  # a brief look too: what it finds wrong is told, and not looked at again
         cooldown_frac=0.0 if scene.exact or scene.aligned else checks.cooldown_frac / 2,
     )  # fmt: skip
 

@@ -36,7 +36,7 @@ class Memory:
         Args:
             what: is looked at.
             look: of what a brief look said before, None where there was none.
-            brief: enough to go on looking; what such a look finds wrong is wrong in full.
+            brief: enough to go on looking; what such a look finds wrong is wrong in full, as both are patient.
         """
         if what not in self._seen and not (brief and what in self._brief):
             said = self._known(what, brief=brief)

@@ -23,12 +23,12 @@ SEEDS, REQUESTS = (1, 2, 3), 400
 JUDGING = Judging(warmup_frac=0.1, cooldown_frac=0.05, confidence_frac=0.95, early=True)
 
 
-def _judged(limit_s: float, rate: float, *, patient: bool, exact: bool = False) -> Judgement:
+def _judged(limit_s: float, rate: float, *, patient: bool, exact: bool = False, brief: bool = False) -> Judgement:
     """What is said of two instances of each phase that a window of some hundred requests arrives at."""
     pools = toy_pools("splitwise", prefills=2, decodes=2, physics=toy_physics())
     traffic = Traffic(draw=lambda seed: random_trace(seed, REQUESTS, rate), seeds=SEEDS, workload="toy", exact=exact)
     slo = Slo(metric=Metric.E2E, percentile=90.0, limit=limit_s)
-    return judge(pools, toy_policy("splitwise"), traffic, [slo], replace(JUDGING, patient=patient))
+    return judge(pools, toy_policy("splitwise"), traffic, [slo], replace(JUDGING, patient=patient, brief=brief))
 
 
 @cache
@@ -64,7 +64,7 @@ def test_a_few_seeds_beyond_a_limit_are_no_miss(rate: float, ratio: float, right
 
 
 def test_epochs_are_looked_at_patiently_where_they_may_be_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full look at an epoch is patient, one that only tells how to go on is not."""
+    """Every look at an epoch is patient: what one that only tells how to go on finds wrong is not looked at again."""
     seen = list[Judging]()
 
     def noted(*given: Any, **more: Any) -> Judgement:
@@ -76,7 +76,16 @@ def test_epochs_are_looked_at_patiently_where_they_may_be_answers(monkeypatch: p
     asked = small("catalog.machines=[dgx-h100]", "validation.seeds=3", "schedule={load: [0.5, 3.0]}")
     assert timetable(asked, progress=lambda *_: None).valid
     assert {each.brief for each in seen} == {True, False}
-    assert all(each.patient is not each.brief for each in seen)
+    assert all(each.patient for each in seen)
+
+
+@settings(max_examples=6, deadline=None)
+@given(ratio=st.floats(0.9, 1.1), rate=st.sampled_from([10.0, 30.0]))
+@example(ratio=0.98, rate=20.0)
+def test_what_a_brief_look_finds_wrong_is_wrong_in_full(ratio: float, rate: float) -> None:
+    """A refusal may rest on a brief look: unless that finds all well, it says what a full one says."""
+    brief, full = (_judged(ratio * _usual_s(rate), rate, patient=True, brief=each) for each in (True, False))
+    assert brief.valid or brief == full
 
 
 def test_all_looks_together_pass_no_more_misses_than_the_confidence_allows(monkeypatch: pytest.MonkeyPatch) -> None:
