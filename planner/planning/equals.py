@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
-from planner.planning.proven import proven
+from planner.planning.proven import certified
 from planner.planning.search import FUZZ_FRAC, Searched, key_of
 from planner.planning.tighten import price
 from planner.resolve.case import Case
@@ -48,8 +48,8 @@ def _within(case: Case, budget: str, value: float) -> Case:
 
 def _as_asked(found: ValidatedPlan, best: ValidatedPlan, value: float) -> ValidatedPlan:
     """A plan of least cost as one of the objective, with what is proven of that."""
-    bound, gap = proven(best.objective, value, best.certificate.bound)
-    certificate = replace(best.certificate, bound=bound, gap_frac=gap, neighbours=found.certificate.neighbours)
+    certificate = certified(best.certificate, best.objective, value, best.certificate.known_bound)
+    certificate = replace(certificate, neighbours=found.certificate.neighbours)
     return replace(
         found, objective=best.objective, objective_value=value, certificate=certificate,
         rounds=(*best.rounds, *found.rounds), alternatives=best.alternatives,

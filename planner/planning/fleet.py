@@ -18,7 +18,7 @@ from planner.planning.fleet_split import Split
 from planner.planning.learned import by_clock
 from planner.planning.overloads import FUZZ_FRAC
 from planner.planning.plan import plan
-from planner.planning.proven import proven
+from planner.planning.proven import certified, proven
 from planner.planning.row_search import Stood, standing
 from planner.planning.row_study import Tenant, shared_study
 from planner.resolve.case import case_of
@@ -98,7 +98,7 @@ def _joined(question: FleetInputs, alone: Plans, progress: Progress) -> FleetPla
     """The plans of each alone where they fit together, else those in shares."""
     beyond = _beyond(question, alone)
     if not beyond:
-        return _answer(question, alone, alone, (), _sum(found.certificate.bound for found in alone.values()), ())
+        return _answer(question, alone, alone, (), _sum(found.certificate.known_bound for found in alone.values()), ())
     progress("proving a bound", 0.34)
     proof = prove(question.models)
     split = Split(question, alone, proof, progress)
@@ -179,8 +179,8 @@ def _answer(
 
 def _bounded(found: ValidatedPlan, alone: ValidatedPlan) -> ValidatedPlan:
     """A plan in a share with the bound of the model on the whole fleet."""
-    bound, gap = proven(found.objective, found.objective_value, alone.certificate.bound)
-    return replace(found, certificate=replace(found.certificate, bound=bound, gap_frac=gap))
+    value, bound = found.objective_value, alone.certificate.known_bound
+    return replace(found, certificate=certified(found.certificate, found.objective, value, bound))
 
 
 def _told(progress: Progress, name: str, start_frac: float, names: list[str]) -> Progress:

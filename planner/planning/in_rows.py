@@ -11,14 +11,14 @@ from math import inf
 
 from planner.planning.limits import over_row
 from planner.planning.one import worth
-from planner.planning.proven import proven
+from planner.planning.proven import certified
 from planner.planning.row_search import Stood, more_rows, standing
 from planner.planning.row_study import study
 from planner.planning.search import Searched
 from planner.planning.tighten import faster
 from planner.resolve.case import Case
 from planner.resolve.spared import spared
-from planner.results.evidence import Certificate, NoPlan, ValidatedPlan
+from planner.results.evidence import NoPlan, ValidatedPlan
 from planner.results.row import RowStudy
 from planner.scenario import Scenario
 from planner.scenario.objectives import Objective
@@ -124,8 +124,8 @@ def _better(held: Stood[ValidatedPlan], other: Stood[ValidatedPlan]) -> Stood[Va
 
 def _answered(found: Stood[ValidatedPlan], first: ValidatedPlan) -> ValidatedPlan:
     """A plan in its rows; its bound is that of the question, not of the smaller one within fewer watts."""
-    bound, gap = proven(first.objective, found.plan.objective_value, first.certificate.bound)
-    certificate: Certificate = replace(found.plan.certificate, bound=bound, gap_frac=gap)
+    value, bound = found.plan.objective_value, first.certificate.known_bound
+    certificate = certified(found.plan.certificate, first.objective, value, bound)
     return replace(found.plan, power=found.row, certificate=certificate)
 
 

@@ -13,7 +13,7 @@ from planner.planning.local_search import climb, descend, evaluations
 from planner.planning.loop import PlanningLoop, no_plan
 from planner.planning.manifests import refused
 from planner.planning.plausibility import peak_shares
-from planner.planning.proven import proven
+from planner.planning.proven import certified
 from planner.planning.shrink import Held, improve, slower, stretch
 from planner.planning.splits import split_anew
 from planner.planning.tighten import price
@@ -198,19 +198,15 @@ def _certified(loop: PlanningLoop, held: Held, neighbours: tuple[Neighbour, ...]
     """The plan with everything that speaks for it and against it."""
     (candidate, judgement), case = held, loop.case
     value = abs(told_worth(loop, held))
-    bound, gap = proven(case.scenario.objective, value, loop.bound)
+    gap_frac = candidate.termination.gap_frac
+    ended = Certificate(bound=None, gap_frac=None, solver_gap_frac=gap_frac, neighbours=neighbours)
     shares, sources = provenance(case, candidate)
     return ValidatedPlan(
         candidate=replace(candidate, variant=case.variant),
         objective=case.scenario.objective.value,
         objective_value=value,
         judgement=judgement,
-        certificate=Certificate(
-            bound=bound,
-            gap_frac=gap,
-            solver_gap_frac=candidate.termination.gap_frac,
-            neighbours=neighbours,
-        ),
+        certificate=certified(ended, case.scenario.objective, value, loop.bound),
         rounds=tuple(loop.rounds),
         excuses=case.excuses,
         provenance=shares,

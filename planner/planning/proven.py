@@ -1,7 +1,9 @@
 """What is proven of a value: the bound on it, and how far it may be from the best."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
+from planner.results.evidence import Certificate
 from planner.scenario.objectives import IN_JOULES, Objective
 
 ROUNDING_FRAC = 1e-6
@@ -38,3 +40,9 @@ def proven(objective: Objective | str, value: float, bound: float | None) -> Pro
             return Proven(None, None)
         bound = value
     return Proven(bound, abs(value - bound) / max(1e-9, abs(value)))
+
+
+def certified(given: Certificate, objective: Objective | str, value: float, bound: float | None) -> Certificate:
+    """A certificate with what is proven of a value; see ``proven``."""
+    told, gap_frac = proven(objective, value, bound)
+    return replace(given, bound=told, gap_frac=gap_frac, expected_bound=bound if told is None else None)

@@ -11,7 +11,7 @@ from planner.planning.learned import Learned, by_clock
 from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import First, finished, first, told_worth, worth
-from planner.planning.proven import proven
+from planner.planning.proven import certified
 from planner.planning.refusals import of_several
 from planner.planning.tighten import balanced, faster
 from planner.resolve.case import Case
@@ -325,13 +325,13 @@ def with_bound(plan: ValidatedPlan, contenders: Sequence[Contender]) -> Validate
     bounds = [c.bound for c in able]
     known = [bound for bound in bounds if bound is not None]
     least = abs(min(known)) if known and len(known) == len(bounds) else None
-    bound, gap = proven(plan.objective, plan.objective_value, least)
+    certificate = certified(plan.certificate, plan.objective, plan.objective_value, least)
     policies: dict[str, list[str]] = {}
     for contender in able:
         variant, policy = contender.key
         policies.setdefault(f"{variant.words}", []).append(policy)
     among = tuple(f"{words} ({', '.join(names)})" for words, names in policies.items())
-    return replace(plan, certificate=replace(plan.certificate, bound=bound, gap_frac=gap, among=among))
+    return replace(plan, certificate=replace(certificate, among=among))
 
 
 def _part_of(progress: Progress, case: Case, place: int, every: Sequence[Case]) -> Progress:

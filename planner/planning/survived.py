@@ -9,7 +9,7 @@ from planner.planning.load_margin import margin
 from planner.planning.loop import PlanningLoop
 from planner.planning.one import told_worth
 from planner.planning.plausibility import peak_shares
-from planner.planning.proven import proven
+from planner.planning.proven import certified
 from planner.planning.search import Foreseen, Searched, looked_again, search
 from planner.planning.shrink import MOST_RATE_STEPS, RATE_STEP_FRAC
 from planner.planning.tighten import faster, smaller
@@ -204,7 +204,7 @@ def _answered(
     made, standing, judgement = Made(loop, found.needed), found.standing, found.judgement
     assert judgement is not None, "whatever is a plan was judged"
     value = abs(told_worth(made.alone, (standing, judgement)))
-    bound, gap = proven(plan.objective, value, loop.bound)
+    certificate = certified(plan.certificate, plan.objective, value, loop.bound)
     pools = {pool.spec.name for pool in found.needed.pools}
     neighbours = tuple(
         replace(each, pool=f"{each.pool} {OF_WHAT}") if each.pool in pools else each
@@ -215,5 +215,5 @@ def _answered(
         availability=study(made, standing, found.outages, found.recovery_s),
         peaks=peak_shares(made.alone.case, standing, judgement),
         margin=margin(made.alone, found.needed) if with_margin else None,
-        certificate=replace(plan.certificate, bound=bound, gap_frac=gap, neighbours=neighbours),
+        certificate=replace(certificate, neighbours=neighbours),
     )  # fmt: skip

@@ -6,7 +6,7 @@ from planner.perf.layout import Role
 from planner.report.html.drawings import bar
 from planner.report.page import Chip, Lines, Section, Table, Tone, columns, section
 from planner.report.words import dollars, is_best, plan_gap, valued
-from planner.results.evidence import Round, ValidatedPlan
+from planner.results.evidence import Certificate, Round, ValidatedPlan
 from planner.results.precision import precision
 from planner.scenario.objectives import Objective
 from workloads.counts import number
@@ -54,7 +54,7 @@ def certified(plan: ValidatedPlan) -> str:
     certificate, objective = plan.certificate, Objective(plan.objective)
     value = valued(objective, plan.objective_value)
     if certificate.bound is None or certificate.gap_frac is None:
-        return f"The {_RESOURCE[objective]} is {value}; the solver proved no bound."
+        return f"The {_RESOURCE[objective]} is {value}; {_unbounded(certificate, objective)}."
     side = "at most" if objective is Objective.THROUGHPUT else "at least"
     what = f"The {_RESOURCE[objective]} is {value}"
     if not is_best(plan):
@@ -70,6 +70,14 @@ def certified(plan: ValidatedPlan) -> str:
             "machines leave."
         )
     return f"{what}, proven optimal{_among(plan)}: less cannot carry the load, whatever its latencies."
+
+
+def _unbounded(certificate: Certificate, objective: Objective) -> str:
+    """Why no bound is told of a value."""
+    if certificate.expected_bound is None:
+        return "the solver proved no bound"
+    bound = valued(objective, certificate.expected_bound)
+    return f"at least {bound} is proven of endless traffic, of which this sample drew less by chance"
 
 
 def _among(plan: ValidatedPlan) -> str:

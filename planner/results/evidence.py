@@ -269,6 +269,8 @@ class Certificate:
         neighbours: every plan one machine smaller, and every pool on another option at less cost, with what it misses.
         among: precisions and engines that the bound holds for, each with its policies in brackets; empty where there
             was one of each to plan with.
+        expected_bound: proven of the mean watts, or CO2, of endless traffic where the simulated sample drew less, so
+            that ``bound`` is None; else None.
     """
 
     bound: float | None
@@ -276,6 +278,12 @@ class Certificate:
     solver_gap_frac: float | None
     neighbours: tuple[Neighbour, ...]
     among: tuple[str, ...] = ()
+    expected_bound: float | None = None
+
+    @property
+    def known_bound(self) -> float | None:
+        """What is proven, of expected watts where the sample drew less; None where nothing is."""
+        return self.expected_bound if self.bound is None else self.bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

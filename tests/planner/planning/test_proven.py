@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from planner.files.plan_file import write_plan
 from planner.planning.opened import open_plan
 from planner.planning.plan import digests, plan
-from planner.planning.proven import proven
-from planner.report.certificates import certified
+from planner.planning.proven import certified, proven
+from planner.report import certificates
 from planner.report.words import is_best, valued
 from planner.results.drawn import as_drawn
 from planner.results.evidence import ValidatedPlan
@@ -34,6 +34,20 @@ def test_a_told_value_is_never_better_than_a_told_bound(objective: Objective, va
     assert gap_frac == abs(value - bound) / value
     assert bound == (min(value, least) if objective in IN_JOULES else least)
     assert proven(objective, value, None) == (None, None)
+
+
+@given(st.sampled_from(sorted(Objective)), watts, st.none() | watts)
+def test_a_bound_that_a_sample_undercuts_is_told_as_one_of_expected_watts(
+    objective: Objective, value: float, bound: float | None
+) -> None:
+    """What is proven is told, of the plan or of endless traffic, and outlasts another value."""
+    plan = plans.plan()
+    told = certified(plan.certificate, objective, value, bound)
+    assert told.known_bound == (bound if told.bound is None else min(bound or 0.0, told.bound))
+    assert certified(told, objective, value, told.known_bound) == told
+    words = certificates.certified(replace(plan, objective=objective.value, objective_value=value, certificate=told))
+    assert ("proved no bound" in words) is (bound is None)
+    assert ("endless traffic" in words) is (told.expected_bound is not None)
 
 
 @given(watts, watts, watts)
@@ -75,7 +89,7 @@ def test_every_door_tells_one_value_and_its_gap(objective: Objective, policy: st
     if objective is Objective.ENERGY:
         assert value == pytest.approx(found.judgement.mean_w)
         assert value != pytest.approx(found.candidate.totals.expected_power_w, rel=1e-3)
-    assert f"is {valued(objective, value)}" in certified(found)
+    assert f"is {valued(objective, value)}" in certificates.certified(found)
     write_plan(tmp_path / "plan.json", asked, found, digests(asked))
     again = open_plan(tmp_path / "plan.json")
     assert not again.edited
