@@ -19,7 +19,7 @@ _TONES = {Verdict.MET: Tone.GOOD, Verdict.MISSED: Tone.BAD, Verdict.UNDECIDED: T
 
 def failures(judgement: Judgement) -> tuple[str, ...]:
     """What keeps a judgement from being valid, objective by objective; empty where nothing does."""
-    late = [f"{e.key} {e.verdict.words}" for e in judgement.evidence if e.verdict is not Verdict.MET]
+    late = [f"{e.key} {e.words}" for e in judgement.evidence if e.verdict is not Verdict.MET]
     growing = [] if judgement.steady else [judgement.growth if judgement.longer_s else "the backlog grows"]
     refused = [f"{plural(judgement.refused, 'request')} refused"] if judgement.refused else []
     behind = [f"{plural(judgement.unfinished, 'request')} unfinished"] if judgement.unfinished else []
@@ -29,7 +29,7 @@ def failures(judgement: Judgement) -> tuple[str, ...]:
 def _objective_row(e: Evidence) -> tuple[Cell, ...]:
     """An objective with its interval beside its limit."""
     limit, measured, low, high = (amount(value, e.unit) for value in (e.limit, e.measured, e.low, e.high))
-    said = Chip(words=e.verdict.words, tone=_TONES[e.verdict])
+    said = Chip(words=e.words, tone=_TONES[e.verdict])
     between = "exact" if e.low == e.high else f"{low} to {high}"  # every request of a log is seen: nothing is estimated
     words = f"{e.key}: {measured}, interval {between}, limit {limit}, {said.words}"
     picture = margin(e.low / e.limit, e.measured / e.limit, e.used_ratio, words, tone=said.tone)

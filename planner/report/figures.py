@@ -205,7 +205,7 @@ def _beyond(margin: Margin, without: str) -> str:
     """Where it ends, and without which machines."""
     if margin.misses_ratio is None:
         return f"{without}the load holds; more was not tried"
-    return f"{without}the load holds; {margin.misses_ratio:g} times does not"
+    return f"{without}the load holds; {margin.misses_ratio:g} times is not confirmed"
 
 
 def tiles(

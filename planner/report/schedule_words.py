@@ -109,7 +109,7 @@ def said(each: Served) -> str:
     """What the simulator said of an epoch."""
     if each.valid:
         return "met"
-    words = [f"{e.key} {e.verdict.words}" for e in each.evidence if e.verdict is not Verdict.MET]
+    words = [f"{e.key} {e.words}" for e in each.evidence if e.verdict is not Verdict.MET]
     counted = ((each.unfinished, "unfinished"), (each.refused, "refused"))
     words += [f"{count} {word}" for count, word in counted if count]
     words += [f"{watts(each.excess_w)} above budgets.expected_power_w"] if each.excess_w else []

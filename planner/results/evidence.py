@@ -30,11 +30,6 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
     """The interval straddles the limit; a plan with such a claim is not validated."""
 
-    @property
-    def words(self) -> str:
-        """As people read it."""
-        return "too close to call" if self is Verdict.UNDECIDED else str(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -91,6 +86,13 @@ class Evidence:
     def few(self) -> bool:
         """Whether all that keeps it from being met is that too little was observed to bound it from above."""
         return self.verdict is Verdict.UNDECIDED and self.high == inf and self.measured <= self.limit
+
+    @property
+    def words(self) -> str:
+        """The verdict as people read it; what is undecided for want of observations alone is not close to its limit."""
+        if self.verdict is not Verdict.UNDECIDED:
+            return str(self.verdict)
+        return "too few requests" if self.few else "too close to call"
 
 
 def _whole(found: Any) -> Any:  # noqa: ANN401  what a file says may be anything

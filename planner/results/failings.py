@@ -28,7 +28,7 @@ def _against(found: Evidence) -> str:
     sign = found.unit.symbol
     end = f"to {number(found.high, 3)}" if isfinite(found.high) else "or more"  # a backlog has no upper end
     measured = f"{number(found.measured, 3)} {sign} (interval {number(found.low, 3)} {end})"
-    return f"{found.key} {found.verdict.words}: {measured}, limit {found.limit:g} {sign}"
+    return f"{found.key} {found.words}: {measured}, limit {found.limit:g} {sign}"
 
 
 def _few(judgement: Judgement) -> list[Evidence]:

@@ -23,7 +23,7 @@ def losses(serving: AnyServing, schedule: Schedule, section: ScheduleSection) ->
     if struck is None or struck[2].valid:
         return ()
     epoch, machine, said = struck
-    missed = ", ".join(f"{each.key} {each.verdict.words}" for each in said.evidence if each.verdict is not Verdict.MET)
+    missed = ", ".join(f"{each.key} {each.words}" for each in said.evidence if each.verdict is not Verdict.MET)
     return (
         f"schedule.interruptions_per_h_ratio: a {machine} taken away in epoch {epoch} leaves "
         f"{missed or 'a growing backlog'} for the {section.start_s:g} s (schedule.start_s) until a spare serves",

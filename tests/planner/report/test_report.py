@@ -85,7 +85,7 @@ def test_plan_shows_every_pool_and_objective(name: str) -> None:
     for pool in plan.candidate.pools:
         assert pool.spec.machine in text
     for evidence in plan.judgement.evidence:
-        assert re.search(rf"{evidence.key} .* {evidence.verdict.words} ", text)
+        assert re.search(rf"{evidence.key} .* {evidence.words} ", text)
     for line in (*(plan.sources if name == "plan" else ()), *plan.warnings):
         assert line in text
 

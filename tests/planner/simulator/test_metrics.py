@@ -115,6 +115,7 @@ def test_too_few_observations_are_never_met(n: int, q: float, exact: bool, late:
     if n * (1 - q / 100) < 1 - 1e-9 or (exact and n < FEWEST):
         assert found.verdict is not Verdict.MET
         assert found.few is not late
+        assert found.words == ("missed" if late else "too few requests")
 
 
 @pytest.mark.parametrize("worst", [0.5, 1.5])
@@ -130,6 +131,7 @@ def test_what_none_of_many_exceeded_is_bounded(worst: float) -> None:
     assert found.high == worst
     assert found.verdict is (Verdict.MET if worst <= TTFT_P99.limit else Verdict.UNDECIDED)
     assert not found.few
+    assert found.words == ("met" if worst <= TTFT_P99.limit else "too close to call")
 
 
 @given(
