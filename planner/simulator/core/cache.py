@@ -27,6 +27,7 @@ def cached(compiled: Any) -> Any:
         from numba import config
 
         compiled.kept = True
+        name_by_layout()
         rows = Path(__file__).parent.parent / "rows"
         code = (rows / "kernel.py", rows / "state.py", Path(__file__))
         place = directory(*(path.read_text(encoding="utf-8") for path in code), stamp(code[0]))
@@ -41,6 +42,22 @@ def cached(compiled: Any) -> Any:
         finally:
             config.CACHE_DIR = before
     return compiled
+
+
+def name_by_layout() -> None:
+    """Let the names of compiled functions say what their records hold.
+
+    Numba names a record by its number in the process. So functions that two processes compiled for records of two sizes
+    can have one name, and where both are loaded one calls the inner functions of the other: it crashes, or counts
+    wrong.
+    """
+    from numba.core import types
+
+    def mangling_args(kind: Any) -> tuple[str, tuple[str]]:
+        return type(kind).__name__, (sha256(kind.name.encode()).hexdigest(),)
+
+    records: Any = types.Record
+    records.mangling_args = property(mangling_args)
 
 
 def stamp(path: Path) -> str:
