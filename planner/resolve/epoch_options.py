@@ -151,17 +151,16 @@ def fleet(case: Case, section: ScheduleSection, names: Sequence[str]) -> Iterato
     """The machine types that some option stands on; one that the top channel does not sell stays in the base fleet."""
     machines: Mapping[str, Machine] = {option.machine.name: option.machine for option in case.options}
     fixed, ratio = spare_line(section.interruptions_per_h_ratio, section.start_s, section.spare_confidence_frac)
-    offered = case.scenario.catalog
     for name in sorted(set(names)):
-        machine, scale = machines[name], offered.price_scale.get(name, 1.0)
-        base, top = price_of(case.scenario, machine), machine.price(section.top_channel)
+        machine = machines[name]
+        base, top = price_of(case.scenario, machine), price_of(case.scenario, machine, section.top_channel)
         assert base is not None  # an option is offered only where it has a price
         available = case.available.get(name, ANY)
         often = section.interruptions_per_h_ratio  # each a start; what the new one idles, the one that is gone does not
         lost, fees = 1 + often * section.start_s / 3600, often * section.start_usd
         yield FleetType(
             machine=name, gpus=machine.gpus, idle_w=machine.idle_w, base_usd_per_h=base.usd_per_h,
-            top_usd_per_h=lost * scale * top.usd_per_h + fees if top else 0.0,
+            top_usd_per_h=lost * top.usd_per_h + fees if top else 0.0,
             most_base_machines=min(available, ANY if section.base_machines is None else section.base_machines),
             available=available, most_top_machines=available if top else 0, rated_w=machine.rated_w,
             rack_units=machine.rack_units or 0.0, spare_machines=fixed, spare_ratio=ratio,
@@ -173,7 +172,7 @@ def unsold_on_top(case: Case, section: ScheduleSection) -> tuple[str, ...]:
     machines = {option.machine.name: option.machine for option in case.options}
     found = []
     for name, machine in sorted(machines.items()):
-        if machine.price(section.top_channel) is None:
+        if price_of(case.scenario, machine, section.top_channel) is None:
             sold = ", ".join(sorted({price.channel for price in machine.prices})) or "none"
             found.append(
                 f"{name} has no {section.top_channel} price, so it is only in the base fleet, paid around the clock "

@@ -15,17 +15,19 @@ _DRAWN = Provenance(
 )  # fmt: skip
 
 
-def price_of(scenario: Scenario, machine: Machine) -> Price | None:
+def price_of(scenario: Scenario, machine: Machine, channel: str | None = None) -> Price | None:
     """The price that a machine is planned at; None where nothing is known of its channel.
 
     Args:
-        scenario: the question, with its channel, its own prices and its factors on prices.
+        scenario: the question, with its channel, its own prices, which are of that channel, and its factors on prices.
         machine: of the catalog.
+        channel: another one, of machines beside those of the question's.
     """
     offered = scenario.catalog
-    asked, scale = offered.price_usd_per_h.get(machine.name), offered.price_scale.get(machine.name, 1.0)
+    own = offered.price_usd_per_h if channel in (None, offered.channel) else {}
+    asked, scale = own.get(machine.name), offered.price_scale.get(machine.name, 1.0)
     if asked is None:
-        found = machine.price(offered.channel)
+        found = machine.price(channel or offered.channel)
     elif isinstance(asked, str):
         usd_per_h = scenario.energy.bill_usd_per_h(machine.rated_w)
         found = Price(channel=offered.channel, usd_per_h=usd_per_h, provenance=_DRAWN)

@@ -31,6 +31,17 @@ def test_a_price_of_ones_own_comes_before_the_catalog() -> None:
     assert _usd_per_h("catalog.price_usd_per_h={dgx-a100: 7.5}") == listed.usd_per_h
 
 
+@pytest.mark.parametrize("channel", ["reserved", "on-demand"])
+def test_your_price_is_that_of_your_channel(channel: str) -> None:
+    """On top, too, a machine costs its own price where it is had through the same channel; another keeps its own."""
+    asked = small(BOTH, f"catalog.channel={channel}", "catalog.price_usd_per_h={dgx-h100: 7.5}")
+    listed = H100.price("on-demand")
+    assert listed
+    found = price_of(asked, H100, "on-demand")
+    assert found
+    assert found.usd_per_h == (7.5 if channel == "on-demand" else listed.usd_per_h)
+
+
 def test_a_machine_that_is_paid_costs_its_power() -> None:
     """Its price is that of its nameplate watts, the building's share included."""
     words = ("catalog.price_usd_per_h={dgx-h100: power}", "energy.usd_per_kwh=0.2", "energy.pue_ratio=1.5")
