@@ -156,11 +156,11 @@ def fleet(case: Case, section: ScheduleSection, names: Sequence[str]) -> Iterato
         base, top = price_of(case.scenario, machine), price_of(case.scenario, machine, section.top_channel)
         assert base is not None  # an option is offered only where it has a price
         available = case.available.get(name, ANY)
-        often = section.interruptions_per_h_ratio  # each a start; what the new one idles, the one that is gone does not
-        lost, fees = 1 + often * section.start_s / 3600, often * section.start_usd
+        # each a start: what the new one costs and draws until it serves, the one that is gone does not
+        fees = section.interruptions_per_h_ratio * section.start_usd
         yield FleetType(
             machine=name, gpus=machine.gpus, idle_w=machine.idle_w, base_usd_per_h=base.usd_per_h,
-            top_usd_per_h=lost * top.usd_per_h + fees if top else 0.0,
+            top_usd_per_h=top.usd_per_h + fees if top else 0.0,
             most_base_machines=min(available, ANY if section.base_machines is None else section.base_machines),
             available=available, most_top_machines=available if top else 0, rated_w=machine.rated_w,
             rack_units=machine.rack_units or 0.0, spare_machines=fixed, spare_ratio=ratio,

@@ -166,14 +166,14 @@ def test_machines_that_are_paid_for_are_switched_off_in_empty_hours() -> None:
     assert schedule.cost_usd == pytest.approx(fleet_usd + spent_j / 3.6e6 * 0.1)
 
 
-def test_an_interruption_pays_the_fee_of_a_start_and_its_rent() -> None:
-    """Expected interruptions of an hour are in the price of a machine on top, not in that of the base fleet."""
+def test_an_interruption_pays_the_fee_of_a_start_alone() -> None:
+    """A machine that is taken away is no longer paid when the next one starts; the base fleet keeps its price."""
     words = ("catalog.machines=[dgx-h100]", "schedule.load=[1.0]", "schedule.start_s=360", "schedule.start_usd=3")
     (calm,), (taken,) = (
         question_of(opened(small(*words, f"schedule.interruptions_per_h_ratio={often}"), "colocated")).fleet
         for often in (0.0, 0.5)
     )
-    assert taken.top_usd_per_h == pytest.approx(calm.top_usd_per_h * (1 + 0.5 * 0.1) + 0.5 * 3)
+    assert taken.top_usd_per_h == pytest.approx(calm.top_usd_per_h + 0.5 * 3)
     assert taken.base_usd_per_h == calm.base_usd_per_h
 
 
