@@ -61,7 +61,7 @@ def test_watts_beyond_the_budget_are_named() -> None:
     """What is drawn above the budget is told with its share; what keeps it, or is not known, is not told."""
     judgement = replace(plans.judgement(), power=use(3300.0))
     (words,) = excess(judgement, 3000.0)
-    assert words == "budgets.expected_power_w: 3,300 W on average in simulation, 10.0 % above 3,000 W"
+    assert words == "budgets.expected_power_w: 3,300 W on average in simulation, 10 % above 3,000 W"
     assert judgement.valid
     assert not met(judgement, 3000.0)
     for limit_w in (3300.0, 4000.0, inf, None):
