@@ -157,5 +157,8 @@ def prefix_words(section: PrefixSection, trace: Trace, pools: Sequence[tuple[Ins
     yield (
         f"prefix cache: {percent(share)} of prompt tokens are found (an ideal cache: {percent(best)}), {size}; "
         "requests go where fewest tokens are to be computed, hits and what was computed there counted, while their "
-        "queues are simulated as the shortest"
+        f"queues are simulated as the shortest{_LEAST if share < best else ''}"
     )
+
+
+_LEAST = "; loads of the pools are planned with what an ideal cache finds: at least so much"

@@ -11,6 +11,7 @@ from planner.perf.layout import Role
 from planner.perf.prefixes import caches_of, found
 from planner.resolve.case import Case, open_case
 from planner.resolve.inputs import read_inputs
+from planner.resolve.prefix_cache import prefix_words
 from planner.resolve.warnings import doubts
 from planner.scenario import Scenario
 from planner.scenario.reading import Document, override
@@ -170,6 +171,15 @@ def test_manifests_turn_the_cache_on_where_prompts_are_computed(engine: str, on:
     assert off not in keeps
     assert off in forgets
     assert any("offloading connector" in words for words in made.differences)
+
+
+@pytest.mark.parametrize(("gib", "least"), [("1e-3", True), ("40", False)])
+def test_loads_planned_with_an_ideal_cache_are_told_as_the_least(hashed: Path, gib: str, least: bool) -> None:
+    """The program must not refuse what a cache might carry; where one finds less, its loads are said to be lower."""
+    case = split(f"prefix_cache.gib={gib}", trace=hashed)
+    body = case.physics["prefill/hgx-h200/tp4"]
+    (words,) = prefix_words(case.scenario.prefix_cache, case.asked.draw(1, 1.0, 1.0), [(body, 1)])
+    assert ("at least so much" in words) == least
 
 
 @pytest.mark.slow
