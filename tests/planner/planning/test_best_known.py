@@ -21,6 +21,7 @@ TABLE = Path(__file__).with_name("best_known.csv")
 """Example, what its objective counts, which way is better, its best known value, and when it was found.
 
 ``REFRESH_BEST=1 pytest tests/planner/planning/test_best_known.py -m slow`` writes better ones down.
+A value that a stricter rule of evidence no longer confirms gives way to the best that it does.
 """
 
 ROUNDING_FRAC = 1e-6
